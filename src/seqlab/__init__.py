@@ -1,0 +1,1 @@
+"""Compare recurrent sequence models fairly."""

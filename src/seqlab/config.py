@@ -1,0 +1,183 @@
+"""Where conf/ lives, what it offers, and the one place where a config node becomes an object.
+
+conf/ is the registry: an option's name is its file's name. This module reads plain YAML and imports neither Hydra nor
+torch, so that listing is fast and everything to the right of it can ask for options by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from seqlab.errors import RequestError, did_you_mean
+
+T = TypeVar("T")
+
+#: Packages whose classes a config may name. A user's own are added by ``trust`` (command line) or SEQLAB_TRUST.
+OWN_PACKAGES = ("seqlab", "torch", "lightning", "torchmetrics")
+_trusted: set[str] = set()
+
+
+def conf_dir() -> Path:
+    """Return the folder of shipped configs: inside the installed package, or beside src/ in a checkout."""
+    here = Path(__file__).resolve().parent
+    return here / "conf" if (here / "conf").is_dir() else here.parents[1] / "conf"
+
+
+def search_path() -> list[Path]:
+    """Return the config folders, the shipped one first, then those of SEQLAB_CONFIG_PATH (separated like PATH)."""
+    extra = os.environ.get("SEQLAB_CONFIG_PATH", "")
+    return [conf_dir(), *(Path(p).expanduser().resolve() for p in extra.split(os.pathsep) if p)]
+
+
+def _files(group: str) -> dict[str, Path]:
+    return {p.stem: p for folder in search_path() for p in sorted((folder / group).glob("*.yaml"))}
+
+
+def options(group: str) -> list[str]:
+    """Return the names that a config group offers, sorted: ``options("cell")`` is ``['gru', 'lstm', ...]``.
+
+    Raises:
+        RequestError: there is no such group.
+    """
+    names = sorted(_files(group))
+    if not names:
+        groups = {p.name for folder in search_path() if folder.is_dir() for p in folder.iterdir() if p.is_dir()}
+        raise RequestError(f"There is no config group {group!r}.{did_you_mean(group, groups)}")
+    return names
+
+
+def config_file(group: str, name: str) -> Path:
+    """Return the yaml behind ``group=name``.
+
+    Raises:
+        RequestError: no such group or option; the message names the nearest.
+    """
+    available = options(group)
+    if name not in available:
+        raise RequestError(f"There is no {group} {name!r}.{did_you_mean(name, available)}")
+    return _files(group)[name]
+
+
+def load(group: str, name: str) -> dict[str, Any]:
+    """Return one option's own keys as a plain dict (its ``defaults`` list left out, interpolations unresolved)."""
+    node = yaml.safe_load(config_file(group, name).read_text(encoding="utf-8")) or {}
+    node.pop("defaults", None)
+    return dict(node)
+
+
+def header(group: str, name: str) -> list[str]:
+    """Return the fields of an option's first line: ``# what it is | authors year | source``."""
+    lines = config_file(group, name).read_text(encoding="utf-8").splitlines()
+    comment = next((line for line in lines if line.startswith("# ") and not line.startswith("# @package")), "# ")
+    return [field.strip() for field in comment[2:].split("|")]
+
+
+def trust(package: str) -> None:
+    """Let configs name classes of ``package`` (a top-level name). Called for ``--trust``; never from a config."""
+    _trusted.add(package)
+
+
+def trusted_packages() -> set[str]:
+    """Return every top-level package whose classes a config may name."""
+    from_environment = {p for p in os.environ.get("SEQLAB_TRUST", "").split(",") if p}
+    return {*OWN_PACKAGES, *_trusted, *from_environment}
+
+
+def resolve_class(target: str, expected: type[T]) -> type[T]:
+    """Import the class that ``target`` names and check that it is what its group holds.
+
+    Args:
+        target: full dotted path, such as ``seqlab.cells.gru.GRU``.
+        expected: the base class that the group expects.
+
+    Raises:
+        RequestError: the path lies outside the trusted packages, does not exist, is not a class, was only imported
+            into the module it is reached through, or is not an ``expected``.
+    """
+    package = target.partition(".")[0]
+    if package not in trusted_packages():
+        raise RequestError(
+            f"_target_: {target} is outside the packages that a config may name ({', '.join(sorted(trusted_packages()))})."
+            f" If {package!r} is your own, pass `--trust {package}` or set SEQLAB_TRUST={package}."
+        )
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except ModuleNotFoundError as error:
+        if not (error.name and (module_name + ".").startswith(error.name + ".")):
+            raise  # the module is there and one of its own imports is not
+        raise RequestError(f"_target_: {target} can't be imported: {error}.") from error
+    except (AttributeError, ValueError) as error:
+        raise RequestError(f"_target_: {target} can't be found: {error}.") from error
+    wanted = f"a subclass of {expected.__module__}.{expected.__qualname__}"
+    if not inspect.isclass(found) or not issubclass(found, expected):
+        raise RequestError(f"_target_: {target} must be {wanted}; got {found!r}.")
+    if found.__module__.partition(".")[0] not in trusted_packages():
+        raise RequestError(f"_target_: {target} reaches into {found.__module__}, which a config may not name.")
+    return found
+
+
+def check_arguments(where: str, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
+    """Raise RequestError if ``function`` has no parameter for one of ``names``; all offenders are named at once."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    unknown = [name for name in names if name not in parameters]
+    if unknown:
+        hints = " ".join(f"{name!r}.{did_you_mean(name, set(parameters) - {'self'})}" for name in unknown)
+        raise RequestError(f"{where} has no argument {hints}")
+
+
+def build(node: Mapping[str, Any], expected: type[T], where: str = "config", **given: Any) -> T:
+    """Turn a config node into an object: the only place in the project that does.
+
+    Args:
+        node: ``_target_`` and the constructor's arguments as plain values. Nested ``_target_`` nodes are refused.
+        expected: the class of which ``_target_`` must be a subclass.
+        where: the node's place in the config, for messages.
+        given: run-time arguments that no yaml carries (sizes, a Spec, parameters).
+
+    Raises:
+        RequestError: the target is not allowed, an argument is unknown or missing, or the constructor refuses a value.
+    """
+    cls, arguments = _parts(node, expected, where)
+    check_arguments(where, cls, arguments)
+    try:
+        return cls(**arguments, **given)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(f"{where}: {error}") from error
+
+
+def factory(node: Mapping[str, Any], expected: type[T], where: str = "config") -> Callable[..., T]:
+    """Return a checked function that builds ``node`` with run-time arguments given by keyword."""
+    cls, arguments = _parts(node, expected, where)
+    check_arguments(where, cls, arguments)
+
+    def make(**given: Any) -> T:
+        return build(node, expected, where, **given)
+
+    return make
+
+
+def _parts(node: Mapping[str, Any], expected: type[T], where: str) -> tuple[type[T], dict[str, Any]]:
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        raise RequestError(f"{where} must be a mapping with a _target_; got {node!r}.")
+    _refuse_nested(node, where)
+    return resolve_class(node["_target_"], expected), {k: v for k, v in node.items() if k != "_target_"}
+
+
+def _refuse_nested(node: Any, where: str, depth: int = 0) -> None:
+    children = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for key, child in children:
+        if isinstance(key, str) and key.startswith("_") and key.endswith("_") and (depth or key != "_target_"):
+            raise RequestError(f"{where}.{key} is not allowed: a config node is one _target_ and plain values.")
+        _refuse_nested(child, f"{where}.{key}", depth + 1)
