@@ -7,9 +7,13 @@ direction live elsewhere: ``unroll`` belongs to the cell's family (one file each
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor, nn
+
+from seqlab.errors import RequestError, did_you_mean
 
 #: A cell's state: tensors with the batch first.
 State: TypeAlias = tuple[Tensor, ...]
@@ -41,20 +45,46 @@ class RecurrentCell(nn.Module, ABC):
     Attributes:
         output_size: O, features of y; H for most cells.
         family: how the cell runs over time: native, gated, elementwise, linear or matrix.
+        backends: the ways of running over time that can be forced; every one gives the same numbers.
+        refuses: wrappers that the cell can't take, with the reason ("zoneout": "its states are one scaled triple").
+        recurrent_weights: names of the parameters that multiply the state, which weight-drop drops from.
+        backend: the way that was asked for; "auto" chooses by device.
     """
 
     family: ClassVar[str]
+    backends: ClassVar[tuple[str, ...]] = ("auto", "loop")
+    refuses: ClassVar[Mapping[str, str]] = {}
+    recurrent_weights: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(size, int) or size < 1:
+                raise RequestError(f"{name} must be a whole number of at least 1; got {size!r}.")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.backend = "auto"
+
+    def use_backend(self, name: str) -> None:
+        """Force a way of running over time.
+
+        Raises:
+            RequestError: the cell has no such backend.
+        """
+        if name not in self.backends:
+            raise RequestError(
+                f"{type(self).__name__} has no backend {name!r}; it has {', '.join(self.backends)}."
+                f"{did_you_mean(name, self.backends)}"
+            )
+        self.backend = name
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first step, on the parameters' device and dtype: tensors (B, ...)."""
 
     @abstractmethod
-    def project(self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None) -> tuple[Pre, State]:
+    def project(
+        self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
+    ) -> tuple[Pre, State]:
         """Form all products with the input at once.
 
         Args:
@@ -105,3 +135,69 @@ class RecurrentCell(nn.Module, ABC):
     def state_size(self) -> int:
         """Return the real numbers in the state of one sequence (a complex one counts twice)."""
         return sum(s[0].numel() * (2 if s.is_complex() else 1) for s in self.initial_state(1))
+
+
+def valid_steps(lengths: Tensor, steps: int) -> Tensor:
+    """Return (B, T) bool, True at the real steps: ``[[True, True, False]]`` for a length of 2 of 3."""
+    return torch.arange(steps, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def per_row(row: Tensor, like: Tensor) -> Tensor:
+    """Return ``row`` (B,) with trailing axes of size one, so that it broadcasts over ``like`` (B, ...)."""
+    return row.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def hold(alive: Tensor, new: State, old: State) -> State:
+    """Return the new state where a row is ``alive`` (B,) bool, and the old one where its sequence has ended."""
+    return tuple(n if n is o else torch.where(per_row(alive, n), n, o) for n, o in zip(new, old, strict=True))
+
+
+def zero_padding(y: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return y (B, T, ...) with zeros at the padded steps."""
+    if lengths is None:
+        return y
+    alive = valid_steps(lengths, y.shape[1])
+    return y.masked_fill(~alive.reshape(*alive.shape, *[1] * (y.dim() - 2)), 0)
+
+
+def unroll_by_steps(
+    cell: RecurrentCell, x: Tensor, state: State | None = None, lengths: Tensor | None = None, aux: Aux | None = None
+) -> tuple[Tensor, State]:
+    """Run any cell over a sequence one ``step`` at a time: the reference that every faster way must equal.
+
+    Arguments and results are those of ``RecurrentCell.unroll``.
+    """
+    state = cell.initial_state(x.shape[0]) if state is None else state
+    pre, state = cell.project(x, state, lengths, aux)
+    # Unbinding once keeps the backward pass linear in T; slicing pre[:, t] would make it quadratic.
+    columns = zip(*(p.unbind(1) for p in pre), strict=True)
+    alive = None if lengths is None else valid_steps(lengths, x.shape[1]).unbind(1)
+    outputs = []
+    for t, pre_t in enumerate(columns):
+        y, new = cell.step(pre_t, state)
+        state = new if alive is None else hold(alive[t], new, state)
+        outputs.append(y)
+    return zero_padding(torch.stack(outputs, 1), lengths), state
+
+
+def hint(parameter: nn.Parameter, **settings: float) -> nn.Parameter:
+    """Mark a parameter for the optimiser and return it: ``hint(p, weight_decay=0.0, lr_scale=0.1)``.
+
+    Args:
+        parameter: the parameter.
+        settings: ``weight_decay`` replaces the optimiser's; ``lr_scale`` multiplies its learning rate.
+    """
+    parameter.seqlab_hint = settings  # type: ignore[attr-defined]
+    return parameter
+
+
+def param_hints(module: nn.Module) -> dict[str, Mapping[str, Any]]:
+    """Return the hints of a module's parameters by name; parameters without one are left out."""
+    return dict(_hints(module))
+
+
+def _hints(module: nn.Module) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, parameter in module.named_parameters():
+        settings = getattr(parameter, "seqlab_hint", None)
+        if settings is not None:
+            yield name, settings
