@@ -7,7 +7,7 @@ direction live elsewhere: ``unroll`` belongs to the cell's family (one file each
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
@@ -131,6 +131,17 @@ class RecurrentCell(nn.Module, ABC):
         pre, state = self.project(x.unsqueeze(1), state, None, aux)
         return self.step(tuple(p[:, 0] for p in pre), state)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Carry the optimiser hints along: torch copies and pickles a parameter without its attributes."""
+        return {**self.__dict__, "_hints": param_hints(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a copy or a pickle, hints included."""
+        hints = state.pop("_hints", {})
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        for name, settings in hints.items():
+            hint(self.get_parameter(name), **settings)
+
     @property
     def state_size(self) -> int:
         """Return the real numbers in the state of one sequence (a complex one counts twice)."""
@@ -184,20 +195,13 @@ def hint(parameter: nn.Parameter, **settings: float) -> nn.Parameter:
     """Mark a parameter for the optimiser and return it: ``hint(p, weight_decay=0.0, lr_scale=0.1)``.
 
     Args:
-        parameter: the parameter.
+        parameter: the parameter; its attribute ``optim`` holds the settings.
         settings: ``weight_decay`` replaces the optimiser's; ``lr_scale`` multiplies its learning rate.
     """
-    parameter.seqlab_hint = settings  # type: ignore[attr-defined]
+    parameter.optim = settings  # type: ignore[attr-defined]
     return parameter
 
 
-def param_hints(module: nn.Module) -> dict[str, Mapping[str, Any]]:
+def param_hints(module: nn.Module) -> dict[str, dict[str, float]]:
     """Return the hints of a module's parameters by name; parameters without one are left out."""
-    return dict(_hints(module))
-
-
-def _hints(module: nn.Module) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, parameter in module.named_parameters():
-        settings = getattr(parameter, "seqlab_hint", None)
-        if settings is not None:
-            yield name, settings
+    return {name: p.optim for name, p in module.named_parameters() if hasattr(p, "optim")}  # type: ignore[misc]
