@@ -32,6 +32,10 @@ class Batch:
         time: (B, T) float, the time stamp of each step, in steps.
         future: (B, K, F) float, covariates that are known ahead.
         y_mask: same shape as y, 1 where the target was observed; None when everything was.
+        center, scale: (B, O) float, original = scaled * scale + center, where each series has its own; None where
+            ``Spec.center`` and ``Spec.scale`` hold for all.
+        naive_scale: (B, O) float, the mean absolute error of the seasonal-naive forecast on the rows before the split,
+            in scaled units: what MASE divides by (Hyndman and Koehler 2006, section 3). Forecasting always gives it.
     """
 
     x: Tensor
@@ -43,6 +47,9 @@ class Batch:
     time: Tensor | None = None
     future: Tensor | None = None
     y_mask: Tensor | None = None
+    center: Tensor | None = None
+    scale: Tensor | None = None
+    naive_scale: Tensor | None = None
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -74,7 +81,8 @@ class Spec:
         target_index: which input columns the O targets are; empty when the targets are not among the inputs.
         future_size: F covariates known ahead.
         window_norm: "none", "last" (subtract the window's last value) or "revin", over the target columns.
-        center, scale: (O,) of the scaler: original = scaled * scale + center.
+        center, scale: (O,) of the scaler: original = scaled * scale + center; empty where each series has its own
+            (then they travel in ``Batch.center`` and ``Batch.scale``).
         target_names: the O names, in order.
         class_counts: training examples a class, for weights and balance.
         vectors: (V, E) pretrained embedding; None without.
@@ -159,6 +167,10 @@ class SequenceData(ABC):
         probabilities (B, C), ...); the task scores them with its own metrics on the very same batches.
         """
         return {}
+
+    def sampling_weights(self) -> NDArray[np.float64] | None:
+        """Return (N,) drawing weights of the training examples; None draws each once an epoch."""
+        return None
 
     def notes(self) -> dict[str, Any]:
         """Return what a person should know of the preparation (counts, shares, skipped rows), for record and screen."""
