@@ -137,22 +137,22 @@ class Labelled(WrapperMetric):
 
     Args:
         metric: the score; it leaves out labels of -100 where steps are labelled.
-        pick: takes one value of a score that returns several; None returns what the score does.
     """
 
-    def __init__(self, metric: Metric, pick: int | None = None) -> None:
+    def __init__(self, metric: Metric) -> None:
         super().__init__()
-        self.metric, self.pick = metric, pick
+        self.metric = metric
 
     def update(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch: logits or log-probabilities (B, ..., C) against labels (B, ...)."""
         assert batch.y is not None
-        self.metric.update(prediction.flatten(0, -2), batch.y.flatten())
+        if batch.y.numel():  # a process may get nothing of the last batch
+            self.metric.update(prediction.flatten(0, -2), batch.y.flatten())
 
     def compute(self) -> Tensor:
         """Return the score."""
         value: Tensor = self.metric.compute()
-        return value if self.pick is None else value[self.pick]
+        return value
 
     def reset(self) -> None:
         """Forget all batches."""
