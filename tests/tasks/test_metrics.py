@@ -63,10 +63,11 @@ def test_forecasting_scores_equal_their_formulas(rng: np.random.Generator) -> No
         "rmse": sk.root_mean_squared_error(u.ravel(), v.ravel()),
         "mape": 100 * sk.mean_absolute_percentage_error(u.ravel(), v.ravel()),
         "smape": np.mean(200 * np.abs(u - v) / (np.abs(u) + np.abs(v))),
+        "mase": np.nan,
         "rse": np.sqrt(((u - v) ** 2).sum() / ((u - u.mean()) ** 2).sum()),
         "corr": np.mean([np.corrcoef(u[:, k, o], v[:, k, o])[0, 1] for k in range(3) for o in range(2)]),
     }
-    assert got == pytest.approx(want, rel=2e-5)
+    assert got == pytest.approx(want, rel=2e-5, nan_ok=True)
 
 
 def test_unobserved_targets_count_nowhere(rng: np.random.Generator) -> None:
@@ -75,7 +76,20 @@ def test_unobserved_targets_count_nowhere(rng: np.random.Generator) -> None:
     y_mask[4:] = 0
     hidden = torch.where(y_mask.bool(), y, torch.nan)
     got = score(forecasting_metrics(FORECAST), (f, batch(hidden, y_mask=y_mask)))
-    assert got == pytest.approx(score(forecasting_metrics(FORECAST), (f[:4], batch(y[:4]))), rel=1e-6)
+    assert got == pytest.approx(score(forecasting_metrics(FORECAST), (f[:4], batch(y[:4]))), rel=1e-6, nan_ok=True)
+
+
+def test_series_with_scalers_of_their_own_are_scored_in_their_own_units(rng: np.random.Generator) -> None:
+    spec = Spec("forecasting", output_size=1, horizon=4)
+    y, f = normal(rng, 5, 4, 1), normal(rng, 5, 4, 1)
+    center, scale = 10 * normal(rng, 5, 1), 1 + normal(rng, 5, 1).abs()
+    naive = torch.tensor([[0.5], [2.0], [0.0], [1.0], [4.0]])
+    got = score(forecasting_metrics(spec), (f, batch(y, center=center, scale=scale, naive_scale=naive)))
+    u, v = ((t * scale.unsqueeze(1) + center.unsqueeze(1)).double().numpy() for t in (y, f))
+    assert got["mae_original"] == pytest.approx(np.abs(u - v).mean(), rel=1e-5)
+    assert got["smape"] == pytest.approx(np.mean(200 * np.abs(u - v) / (np.abs(u) + np.abs(v))), rel=1e-5)
+    ratios = np.abs(y - f).mean(1)[[0, 1, 3, 4]] / naive[[0, 1, 3, 4]]
+    assert got["mase"] == pytest.approx(ratios.mean().item(), rel=1e-5)
 
 
 def test_targets_of_zero_are_left_out_of_mape_and_cost_nothing_in_smape_when_met() -> None:

@@ -57,7 +57,8 @@ _LOWER = {
     "rmse": f"root of the mean squared error {_UNITS}",
     "mape": f"mean of 100 |y - f| / |y| {_UNITS}, targets of zero left out (Makridakis et al. 2020)",
     "smape": f"mean of 200 |y - f| / (|y| + |f|) {_UNITS}, 0 / 0 = 0 (Makridakis et al. 2020)",
-    "mase": f"mean absolute error over the in-sample error of seasonal-naive {_UNITS} (Hyndman and Koehler 2006)",
+    "mase": "mean of |y - f| over the series' in-sample error of seasonal-naive, left out where that is zero"
+    " (Hyndman and Koehler 2006)",
     "rse": f"root of squared error over squared deviation from the split's one mean {_UNITS} (Lai et al. 2018)",
     "wql": f"mean over quantiles of 2 sum(pinball) / sum |y| {_UNITS} (Salinas et al. 2020)",
     "pinball": "mean pinball loss over quantiles in scaled space (Koenker and Bassett 1978)",
@@ -121,6 +122,14 @@ def _symmetric_percentage(score: Score, prediction: Tensor, batch: Batch, *, med
     return kept(torch.where(size == 0, 0, 200 * (y - f).abs() / size), observed)
 
 
+def _scaled_error(score: Score, prediction: Tensor, batch: Batch, *, median: int) -> Terms:
+    y, f, observed = _target(prediction, batch, median)
+    if batch.naive_scale is None:
+        return y.new_zeros(()), y.new_zeros(())
+    keep = (batch.naive_scale > 0).unsqueeze(1).expand_as(y)
+    return kept((y - f).abs() / batch.naive_scale.unsqueeze(1), keep if observed is None else keep & observed)
+
+
 def _quantile_terms(prediction: Tensor, y: Tensor, levels: tuple[float, ...]) -> Tensor:
     """Return pinball terms (..., O, Q); a point forecast stands for every quantile."""
     q = torch.tensor(levels, dtype=y.dtype, device=y.device)
@@ -181,6 +190,7 @@ def forecasting_metrics(spec: Spec, quantiles: Sequence[float] = ()) -> dict[str
         **_errors(spec, median),
         "mape": Mean(spec, partial(_percentage, median=median)),
         "smape": Mean(spec, partial(_symmetric_percentage, median=median)),
+        "mase": Mean(spec, partial(_scaled_error, median=median)),
         "rse": Moments(spec, pair, shape, _rse),
         "corr": Moments(spec, pair, shape, _corr),
     }

@@ -46,11 +46,19 @@ class Score(Metric, ABC):
 
     def original(self, values: Tensor, batch: Batch) -> Tensor:
         """Return scaled values (B, ..., O) in the data's own units."""
-        return values * self.scale + self.center
+        center, scale = self._scaler(values, batch)
+        return values * scale + center
 
     def stretch(self, differences: Tensor, batch: Batch) -> Tensor:
         """Return differences (B, ..., O) of scaled values in the data's own units."""
-        return differences * self.scale
+        return differences * self._scaler(differences, batch)[1]
+
+    def _scaler(self, values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return center and scale, (O,) for all examples or, where each has its own, (B, 1, ..., O)."""
+        if batch.center is None or batch.scale is None:
+            return self.center, self.scale
+        shape = (len(batch), *[1] * (values.ndim - 2), -1)
+        return batch.center.view(shape), batch.scale.view(shape)
 
     def add_sum(self, name: str, *shape: int) -> None:
         """Add a state that is summed over batches and processes."""
@@ -124,8 +132,11 @@ class Moments(Score):
         """Add a batch's sums."""
         y, f, keep = self.pair(self, prediction, batch)
         y, f = y.to(PRECISE), f.to(PRECISE)
-        terms = torch.stack([torch.ones_like(y), y, f, y * y, f * f, y * f, (y - f).square()])
-        self.sums = self.sums + (terms if keep is None else torch.where(keep, terms, 0)).sum(1)
+        n = torch.full_like(self.sums[0], len(batch)) if keep is None else keep.sum(0, dtype=PRECISE)
+        if keep is not None:
+            y, f = torch.where(keep, y, 0), torch.where(keep, f, 0)
+        products = ((y * y).sum(0), (f * f).sum(0), (y * f).sum(0), (y - f).square().sum(0))
+        self.sums = self.sums + torch.stack([n, y.sum(0), f.sum(0), *products])
 
     def compute(self) -> Tensor:
         """Return the score."""
