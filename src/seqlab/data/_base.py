@@ -179,3 +179,10 @@ class SequenceData(ABC):
     def artifacts(self) -> Mapping[str, str]:
         """Return fitted text artefacts to keep in the run folder, file name to content (a tokeniser, say)."""
         return {}
+
+    def restore(self, artifacts: Mapping[str, str]) -> None:
+        """Use what an earlier run fitted (a scaler, a vocabulary) instead of fitting anew; called before ``setup``.
+
+        Args:
+            artifacts: as ``artifacts`` returned them.
+        """
