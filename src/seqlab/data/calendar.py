@@ -1,0 +1,187 @@
+"""Dates: read from columns of many spellings, turned into a step, a season and covariates known ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seqlab.errors import RequestError, did_you_mean
+
+Dates = NDArray[np.datetime64]
+
+#: Names by which a date column is known when none is given, the likeliest first.
+DATE_NAMES = ("date", "datetime", "timestamp", "time", "ds", "month", "week", "day", "quarter", "year")
+PARTS = ("year", "month", "day", "hour", "minute", "second")
+#: Spellings tried in turn; of two that read every row, the one that puts the dates in order is meant.
+SPELLINGS = (
+    *("ISO8601", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m", "%Y%m%d", "%Y%m", "%Y"),
+    *("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S"),
+    *("%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y"),
+    *("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%m/%Y", "%m.%Y"),
+)
+DAY = 86400.0
+
+
+def find_date_columns(columns: Sequence[str], asked: str | Sequence[str] | None) -> list[str]:
+    """Return the column, or the columns, that hold the dates.
+
+    Args:
+        columns: the table's.
+        asked: what ``data.date`` says; None finds the column by its name: year, month, day ... together, or one of
+            ``DATE_NAMES``.
+
+    Raises:
+        RequestError: none found, or the one asked for is not there.
+    """
+    if asked is not None:
+        names = [asked] if isinstance(asked, str) else list(asked)
+        for name in names:
+            if name not in columns:
+                raise RequestError(f"data.date: there is no column {name!r}.{did_you_mean(name, columns)}")
+        return names
+    by_name = {c.strip().lower(): c for c in reversed(columns)}
+    if {"year", "month"} <= by_name.keys():
+        return [by_name[part] for part in PARTS if part in by_name]
+    for name in DATE_NAMES:
+        if name in by_name:
+            return [by_name[name]]
+    listed = ", ".join(columns[:12])
+    raise RequestError(f"No date column was found among {listed}: name it with data.date=COLUMN.")
+
+
+def read_dates(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Dates:
+    """Return (N,) datetime64[us] from one column, from year/month/day/... columns, or from a date and a time column.
+
+    Raises:
+        RequestError: a date that is missing or can't be read; row and column are named.
+    """
+    if any(frame[c].isna().any() for c in columns):
+        column = next(c for c in columns if frame[c].isna().any())
+        row = int(np.flatnonzero(frame[column].isna())[0])
+        raise RequestError(f"{where}: row {row + 1} has no date (column {column!r}).")
+    if len(columns) > 1 and {c.lower() for c in columns} <= set(PARTS):
+        parts = frame[list(columns)].rename(columns=str.lower)
+        whole = {"month": 1, "day": 1} | {str(c): parts[c] for c in parts}
+        found = pd.to_datetime(pd.DataFrame(whole, index=frame.index), errors="coerce")
+        texts = parts.astype(str).agg("-".join, axis=1)
+        return _checked(found, texts, columns, where)
+    if len(columns) == 1 and pd.api.types.is_datetime64_any_dtype(frame[columns[0]]):
+        return _naive(frame[columns[0]])
+    if len(columns) == 1 and pd.api.types.is_float_dtype(frame[columns[0]]):
+        texts = frame[columns[0]].map("{:.0f}".format)
+    else:
+        texts = (
+            frame[list(columns)].astype(str).agg(" ".join, axis=1)
+            if len(columns) > 1
+            else frame[columns[0]].astype(str)
+        )
+    return _checked(_spelled(texts.str.strip()), texts, columns, where)
+
+
+def _spelled(texts: pd.Series[str]) -> pd.Series[Any]:
+    """Return the reading that misses the fewest rows; of equals, one in order."""
+    best: tuple[float, pd.Series[Any]] | None = None
+    head = texts.iloc[:1]
+    for spelling in SPELLINGS:
+        if pd.to_datetime(head, format=spelling, errors="coerce", utc=True).isna().all() and best is not None:
+            continue
+        found = pd.to_datetime(texts, format=spelling, errors="coerce", utc=True)
+        missed = float(found.isna().sum()) + 0.5 * (not found.is_monotonic_increasing)
+        if best is None or missed < best[0]:
+            best = (missed, found)
+        if missed == 0:
+            break
+    assert best is not None
+    return best[1]
+
+
+def _checked(found: pd.Series[Any], texts: pd.Series[str], columns: Sequence[str], where: str) -> Dates:
+    if found.isna().any():
+        row = int(np.flatnonzero(found.isna())[0])
+        raise RequestError(
+            f"{where}: the date {texts.iloc[row]!r} in row {row + 1}, column {' + '.join(columns)}, can't be read."
+            " Expected one spelling in every row, best YYYY-MM-DD or YYYY-MM-DD HH:MM:SS."
+        )
+    return _naive(found)
+
+
+def _naive(found: pd.Series[Any]) -> Dates:
+    if found.dt.tz is not None:
+        found = found.dt.tz_convert("UTC").dt.tz_localize(None)
+    return found.to_numpy().astype("datetime64[us]")
+
+
+@dataclass(frozen=True)
+class Step:
+    """The usual distance between rows.
+
+    Attributes:
+        days: its median length.
+        irregular: how many distances differ from it (a month counts as a month).
+        season: steps in the season that such data usually has; None where none is usual.
+    """
+
+    days: float
+    irregular: int
+    season: int | None
+
+    @classmethod
+    def of(cls, dates: Dates) -> Step:
+        """Infer from (N,) rising dates; N of at least 2."""
+        gaps = np.diff(dates) / np.timedelta64(1, "us") / (DAY * 1e6)
+        days = float(np.median(gaps))
+        months = np.diff(dates.astype("datetime64[M]").astype(np.int64))
+        in_month = dates - dates.astype("datetime64[M]")
+        if days >= 28 and np.all(in_month == in_month[0]):
+            irregular = int(np.sum(months != np.median(months)))
+        else:
+            irregular = int(np.sum(np.abs(gaps - days) > 1e-6 * days))
+        # Weekdays only: one gap in five spans the week-end.
+        business = days == 1 and np.mean(gaps == 3) > 0.15
+        return cls(days, irregular, 5 if business else _season(days))
+
+
+def _season(days: float) -> int | None:
+    for low, high, season in ((88, 93, 4), (28, 31.5, 12), (6.5, 7.5, 52), (0.99, 1.01, 7)):
+        if low <= days <= high:
+            return season
+    a_day = 1 / days
+    whole = abs(a_day - round(a_day)) < 1e-6 * a_day
+    return round(a_day) if whole and 1 < a_day <= 1440 else None
+
+
+def steps_since_start(dates: Dates, step: Step) -> NDArray[np.float64]:
+    """Return (N,) time stamps in steps, the first row 0."""
+    since: NDArray[np.float64] = (dates - dates[0]) / np.timedelta64(1, "us") / (DAY * 1e6)
+    return since / step.days
+
+
+def _cycle(part: Callable[[pd.DatetimeIndex], Any], period: float) -> Callable[[pd.DatetimeIndex], NDArray[np.float64]]:
+    def pair(dates: pd.DatetimeIndex) -> NDArray[np.float64]:
+        angle = 2 * np.pi * np.asarray(part(dates), dtype=np.float64) / period
+        return np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+    return pair
+
+
+#: Covariates that a date gives, each a (N, 2) sine and cosine of its place in the cycle.
+PARTS_OF_DATE: dict[str, Callable[[pd.DatetimeIndex], NDArray[np.float64]]] = {
+    "date.minute": _cycle(lambda d: d.minute, 60),
+    "date.hour": _cycle(lambda d: d.hour + d.minute / 60, 24),
+    "date.weekday": _cycle(lambda d: d.dayofweek, 7),
+    "date.day": _cycle(lambda d: d.day - 1, 31),
+    "date.yearday": _cycle(lambda d: d.dayofyear - 1, 365.25),
+    "date.month": _cycle(lambda d: d.month - 1, 12),
+    "date.quarter": _cycle(lambda d: d.quarter - 1, 4),
+}
+
+
+def calendar_covariates(dates: Dates, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return (N, 2 * len(names)) covariates of ``dates``, known as far ahead as one likes."""
+    index = pd.DatetimeIndex(dates)
+    return np.concatenate([np.zeros((len(dates), 0)), *(PARTS_OF_DATE[n](index) for n in names)], axis=1)
