@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Callable, Mapping
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +36,19 @@ def search_path() -> list[Path]:
     """Return the config folders, the shipped one first, then those of SEQLAB_CONFIG_PATH (separated like PATH)."""
     extra = os.environ.get("SEQLAB_CONFIG_PATH", "")
     return [conf_dir(), *(Path(p).expanduser().resolve() for p in extra.split(os.pathsep) if p)]
+
+
+def add_search_path(folder: str) -> None:
+    """Look for configs in ``folder`` too, in this process and those it starts.
+
+    Raises:
+        RequestError: there is no such folder.
+    """
+    path = Path(folder).expanduser().resolve()
+    if not folder or not path.is_dir():
+        raise RequestError(f"--config-dir must be a folder of config groups; {folder!r} is not a folder.")
+    known = os.environ.get("SEQLAB_CONFIG_PATH", "").split(os.pathsep)
+    os.environ["SEQLAB_CONFIG_PATH"] = os.pathsep.join([*(p for p in known if p and p != str(path)), str(path)])
 
 
 def _files(group: str) -> dict[str, Path]:
@@ -104,7 +119,8 @@ def resolve_class(target: str, expected: type[T]) -> type[T]:
     package = target.partition(".")[0]
     if package not in trusted_packages():
         raise RequestError(
-            f"_target_: {target} is outside the packages that a config may name ({', '.join(sorted(trusted_packages()))})."
+            f"_target_: {target} is outside the packages that a config may name"
+            f" ({', '.join(sorted(trusted_packages()))})."
             f" If {package!r} is your own, pass `--trust {package}` or set SEQLAB_TRUST={package}."
         )
     module_name, _, name = target.rpartition(".")
@@ -135,6 +151,53 @@ def check_arguments(where: str, function: Callable[..., Any], names: Mapping[str
         raise RequestError(f"{where} has no argument {hints}")
 
 
+def check_types(where: str, function: Callable[..., Any], values: Mapping[str, Any]) -> None:
+    """Raise RequestError if a plain value does not fit the annotation of the parameter that it is for."""
+    try:
+        hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    except (NameError, TypeError):  # an annotation that can't be read at run time says nothing
+        return
+    for name, value in values.items():
+        if name in hints and not _fits(value, hints[name]):
+            raise RequestError(f"{where}.{name} must be {_spoken(hints[name])}; got {value!r}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value from yaml fits an annotation; True for annotations that plain values can't break."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, h) for h in inner)
+    if origin is typing.Literal:
+        return value in inner and type(value) in {type(i) for i in inner}
+    if origin in (list, tuple, set, Sequence):
+        elements = [h for h in inner if h is not Ellipsis]
+        return isinstance(value, list | tuple) and all(any(_fits(v, h) for h in elements) for v in value if elements)
+    if origin in (dict, Mapping):
+        return isinstance(value, Mapping)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (str, bool, type(None)):
+        return isinstance(value, hint)
+    return True
+
+
+def _spoken(hint: Any) -> str:
+    """Return an annotation in words: ``a whole number, or null``."""
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return ", or ".join(dict.fromkeys(_spoken(h) for h in inner if getattr(h, "__name__", "") != "Tensor"))
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, inner))
+    if origin in (list, tuple, set, Sequence):
+        return f"a list (each {_spoken(inner[0])})" if inner else "a list"
+    if origin in (dict, Mapping):
+        return "a mapping"
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
+
+
 def build(node: Mapping[str, Any], expected: type[T], where: str = "config", **given: Any) -> T:
     """Turn a config node into an object: the only place in the project that does.
 
@@ -148,7 +211,6 @@ def build(node: Mapping[str, Any], expected: type[T], where: str = "config", **g
         RequestError: the target is not allowed, an argument is unknown or missing, or the constructor refuses a value.
     """
     cls, arguments = _parts(node, expected, where)
-    check_arguments(where, cls, arguments)
     try:
         return cls(**arguments, **given)
     except (TypeError, ValueError) as error:
@@ -159,8 +221,7 @@ def build(node: Mapping[str, Any], expected: type[T], where: str = "config", **g
 
 def factory(node: Mapping[str, Any], expected: type[T], where: str = "config") -> Callable[..., T]:
     """Return a checked function that builds ``node`` with run-time arguments given by keyword."""
-    cls, arguments = _parts(node, expected, where)
-    check_arguments(where, cls, arguments)
+    _parts(node, expected, where)
 
     def make(**given: Any) -> T:
         return build(node, expected, where, **given)
@@ -172,7 +233,10 @@ def _parts(node: Mapping[str, Any], expected: type[T], where: str) -> tuple[type
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
         raise RequestError(f"{where} must be a mapping with a _target_; got {node!r}.")
     _refuse_nested(node, where)
-    return resolve_class(node["_target_"], expected), {k: v for k, v in node.items() if k != "_target_"}
+    cls, arguments = resolve_class(node["_target_"], expected), {k: v for k, v in node.items() if k != "_target_"}
+    check_arguments(where, cls, arguments)
+    check_types(where, cls, arguments)
+    return cls, arguments
 
 
 def _refuse_nested(node: Any, where: str, depth: int = 0) -> None:

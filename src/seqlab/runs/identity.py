@@ -54,7 +54,9 @@ def _without_defaults(node: Mapping[str, Any]) -> dict[str, Any]:
         return dict(node)
     parameters = inspect.signature(resolve_class(node["_target_"], object)).parameters
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
-    return {k: _canonical(v) for k, v in node.items() if not (k in defaults and _canonical(v) == _canonical(defaults[k]))}
+    return {
+        k: _canonical(v) for k, v in node.items() if not (k in defaults and _canonical(v) == _canonical(defaults[k]))
+    }
 
 
 def _trainer(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,14 +44,18 @@ class Run:
         file = path / RECORD_FILE
         if not file.is_file():
             below = [r.folder for r in find_runs(path)][:3] if path.is_dir() else []
-            hint = f" Runs below it: {', '.join(map(str, below))}." if below else " See `seqlab compare outputs` for runs."
+            hint = (
+                f" Runs below it: {', '.join(map(str, below))}." if below else " See `seqlab compare outputs` for runs."
+            )
             what = f"has no {RECORD_FILE}" if path.is_dir() else "does not exist"
             raise RequestError(f"Expected a run folder; {path} {what}.{hint}")
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
             missing = [key for key in _REQUIRED if key not in record]
         except (ValueError, TypeError, OSError) as error:
-            raise RunError(f"{file} is corrupt ({error}). Run the same command with overwrite=true to start over.") from error
+            raise RunError(
+                f"{file} is corrupt ({error}). Run the same command with overwrite=true to start over."
+            ) from error
         if missing:
             raise RunError(f"{file} lacks {', '.join(missing)}; it was not written by seqlab, or was changed by hand.")
         if record["format"] > FORMAT:
@@ -85,12 +89,12 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """Return the scores at the best checkpoint, flat: ``{"test/mse": 0.004}``; NaN where undefined."""
-        return {k: math.nan if v is None else v for k, v in self.record["metrics"].items()}
+        return {k: math.nan if v is None else float(v) for k, v in self.record["metrics"].items()}
 
     @property
     def baselines(self) -> dict[str, float]:
         """Return the trivial predictors' scores, flat: ``{"naive/test/mse": 0.089}``."""
-        return {k: math.nan if v is None else v for k, v in self.record["baselines"].items()}
+        return {k: math.nan if v is None else float(v) for k, v in self.record["baselines"].items()}
 
     @property
     def seed(self) -> int:

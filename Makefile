@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine with Python 3.11+: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+JOBS ?= 2
+
+.PHONY: help demo test test-slow check bench docs clean
+help:
+	@echo "make demo       train four cells over three seeds on a real series and compare them"
+	@echo "make test       lint, type-check and run the fast suite"
+	@echo "make test-slow  run the slow tests too (minutes)"
+	@echo "make bench      measure speed (see docs/benchmarks.md)"
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seqlab needs Python 3.11 or newer")'
+	$(PIP) install 'pip>=25.1'
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(PIP) install -c constraints.txt --group test
+	touch $@
+
+demo: $(VENV)/.run
+	$(BIN)/seqlab train -m data=co2 cell=rnn,lstm,gru,uncoupled_gru seed=0,1,2 name=demo
+	$(BIN)/seqlab compare outputs/demo
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow
+
+check: test
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/cells.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

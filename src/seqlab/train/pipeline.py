@@ -1,0 +1,341 @@
+"""A run from request to record: the table of contents of training."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning import Trainer
+
+from seqlab.data import Batches, Loader, SequenceData
+from seqlab.errors import RequestError, RunError, SeqlabError
+from seqlab.runs import Run
+from seqlab.runs.environment import environment, peak_memory_mb
+from seqlab.runs.files import replacing, write_text
+from seqlab.runs.lock import owning
+from seqlab.runs.record import FORMAT, METRICS_FILE, RECORD_FILE
+from seqlab.tasks import SequenceTask
+from seqlab.train import screen
+from seqlab.train.checkpoints import BEST, FOLDER, latest, model_weights
+from seqlab.train.guards import Guard, explained
+from seqlab.train.loggers import MetricsFile
+from seqlab.train.parts import make_data, make_task
+from seqlab.train.progress import Bar, StepTimer
+from seqlab.train.request import Request
+from seqlab.train.resume import Resume
+from seqlab.train.scoring import Scores, metric_identities, plain_loader, score
+from seqlab.train.trainer import make_loggers, make_trainer, process_rank, settings
+
+log = logging.getLogger("seqlab")
+PREDICTIONS_FILE = "predictions.npz"
+#: Values of one split's predictions that are worth keeping.
+PREDICTIONS_LIMIT = 5_000_000
+
+
+def run_request(request: Request) -> Run:
+    """Train what was asked for and return its record; a completed run is returned as it is.
+
+    Raises:
+        RequestError: the request is wrong; nothing was written.
+        RunError: the work failed; the record says so.
+    """
+    if (done := _completed(request)) is not None:
+        screen.show_run(done, fresh=False)
+        return done
+    with quiet(), _deterministic():
+        data = make_data(request.config)
+        lightning.seed_everything(request.config["seed"], workers=False, verbose=False)
+        task = make_task(request.config, data.spec)
+        _warm_start(task, request.config.get("ckpt"))
+        if process_rank() != 0:
+            return _work(_fresh_run(request, task, data), request, task, data)
+        _make_folder(request)
+        with owning(request.folder), _log_file(request.folder):
+            if (done := _completed(request)) is not None:
+                return done
+            return _recorded(_fresh_run(request, task, data), request, task, data)
+
+
+def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) -> Run:
+    """Fit, choose the best checkpoint on validation, and score every split once."""
+    began = time.monotonic()
+    node, folder = request.config["trainer"], request.folder
+    point = latest(folder)
+    if point is None:
+        (folder / METRICS_FILE).unlink(missing_ok=True)
+    loggers = make_loggers(request.config.get("logger"), folder, point[1]["global_step"] if point else None)
+    own = settings(node)
+    csv = next((logger for logger in loggers if isinstance(logger, MetricsFile)), None)
+    resume = Resume(folder, csv, own.every_n_steps, own.every_n_minutes, own.min_seconds)
+    timer = StepTimer()
+    callbacks = [Guard(folder, own.skip_nan), timer, *_bar(request, task, node), resume]
+    trainer = make_trainer(node, task, folder, loggers, callbacks)
+    rank, world = trainer.global_rank, trainer.world_size
+    screen.show_start(run, task, data, node, resumed=point[1] if point else None)
+    trainer.fit(
+        task,
+        _train_loader(request, data, rank, world),
+        plain_loader(data, "val", rank, world, data.num_workers),
+        ckpt_path=str(point[0]) if point else None,
+        weights_only=True,
+    )
+    fitted = resume.elapsed
+    _load_best(task, folder, trainer)
+    scores = {split: _score(task, data, split, request, trainer) for split in ("train", "val", "test")}
+    return _finished(
+        run, task, trainer, scores, timer, {"fit": fitted, "total": time.monotonic() - began + resume.elapsed_before}
+    )
+
+
+def _score(task: SequenceTask, data: SequenceData, split: Any, request: Request, trainer: Trainer) -> Scores:
+    keep = split == "test" and request.config.get("save_predictions", True)
+    limit = request.config["trainer"].get(f"limit_{split}_batches")
+    return score(
+        task,
+        data,
+        split,
+        baselines=split != "train",
+        keep=keep,
+        limit=limit if isinstance(limit, int) and not isinstance(limit, bool) else None,
+        context=trainer.precision_plugin.forward_context,
+    )
+
+
+def _train_loader(request: Request, data: SequenceData, rank: int, world: int) -> Loader:
+    examples = data.examples("train")
+    batches = Batches(
+        len(examples),
+        data.batch_size,
+        seed=request.config["seed"],
+        shuffle=True,
+        lengths=examples.lengths,
+        weights=data.sampling_weights(),
+        rank=rank,
+        world=world,
+    )
+    return Loader(
+        examples, batches, data.num_workers, pin_memory=request.config["trainer"].get("accelerator") in ("gpu", "cuda")
+    )
+
+
+def _load_best(task: SequenceTask, folder: Path, trainer: Trainer) -> None:
+    """Take the checkpoint that validation chose; without one, the last weights stand."""
+    best = folder / FOLDER / BEST
+    trainer.strategy.barrier("best checkpoint")
+    if best.exists():
+        task.model.load_state_dict(model_weights(best))
+
+
+def _fresh_run(request: Request, task: SequenceTask, data: SequenceData) -> Run:
+    label, _, short_hash = request.folder.parent.name.rpartition("-")
+    return Run(
+        request.folder,
+        {
+            "format": FORMAT,
+            "status": "running",
+            "error": None,
+            "name": request.config["name"],
+            "label": label,
+            "hash": short_hash,
+            "seed": request.config["seed"],
+            "choices": request.choices,
+            "config": request.config,
+            "overrides": request.overrides,
+            "metrics": {},
+            "metric_info": dict(metric_identities(task)),
+            "baselines": {},
+            "monitor": task.monitor,
+            "parameters": task.model.num_parameters(embedding=False),
+            "parameters_with_embedding": task.model.num_parameters(embedding=True),
+            "state_size": task.model.state_size,
+            "data_fingerprint": request.fingerprint,
+            "data_notes": data.notes(),
+            "artifacts": sorted(data.artifacts()),
+            "environment": environment(),
+            "command": request.command,
+            "started": _now(),
+        },
+    )
+
+
+def _finished(
+    run: Run,
+    task: SequenceTask,
+    trainer: Trainer,
+    scores: dict[str, Scores],
+    timer: StepTimer,
+    seconds: dict[str, float],
+) -> Run:
+    """Return the completed record; written by the caller, after the files it speaks of."""
+    chosen = next((c for c in trainer.checkpoint_callbacks if getattr(c, "best_model_path", "")), None)
+    test = scores["test"]
+    if test.predictions is not None and trainer.is_global_zero:
+        _save_predictions(run.folder / PREDICTIONS_FILE, test.predictions)
+    best_state = torch.load(run.folder / FOLDER / BEST, weights_only=True) if chosen else {}
+    return run.updated(
+        status="completed",
+        metrics={k: v for s in scores.values() for k, v in s.metrics.items()},
+        baselines={k: v for s in scores.values() for k, v in s.baselines.items()},
+        confusion={split: s.confusion for split, s in scores.items() if s.confusion},
+        best_epoch=best_state.get("epoch"),
+        epochs=trainer.current_epoch,
+        steps=trainer.global_step,
+        seconds={**seconds, "step": timer.median},
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        finished=_now(),
+    )
+
+
+def _save_predictions(file: Path, predictions: dict[str, Any]) -> None:
+    if sum(p.size for p in predictions.values()) > PREDICTIONS_LIMIT:
+        log.warning(
+            "The test predictions hold over %d values and were not kept; `seqlab predict` makes them.",
+            PREDICTIONS_LIMIT,
+        )
+        return
+    with replacing(file) as stream:
+        np.savez_compressed(stream, **predictions)
+
+
+def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData) -> Run:
+    """Do the work with run.json telling the truth before, after, and when it fails."""
+    run.save()
+    _write_hydra_files(request)
+    for name, text in data.artifacts().items():
+        write_text(run.folder / name, text)
+    try:
+        done = _work(run, request, task, data)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        run.updated(status="interrupted", error=f"{type(stop).__name__}", finished=_now()).save()
+        raise
+    except BaseException as error:
+        told = explained(error)
+        status = "interrupted" if isinstance(told, KeyboardInterrupt) else "failed"
+        if run.folder.is_dir():
+            run.updated(status=status, error=f"{type(told).__name__}: {told}", finished=_now()).save()
+        log.exception("The run failed.")
+        if isinstance(told, SeqlabError | KeyboardInterrupt) and told is not error:
+            raise told from error
+        raise
+    done.save()
+    screen.show_run(done, fresh=True)
+    return done
+
+
+def _completed(request: Request) -> Run | None:
+    """Return the run if it is completed and must not be touched; set it aside if it is to start over."""
+    if process_rank() != 0 or not (request.folder / RECORD_FILE).exists():
+        return None
+    if request.config.get("overwrite"):
+        _set_aside(request.folder)
+        request.config["overwrite"] = False  # once
+        return None
+    run = Run.load(request.folder)
+    if run.status == "failed":
+        _set_aside(request.folder)
+    return run if run.status == "completed" else None
+
+
+def _set_aside(folder: Path) -> None:
+    """Rename a run folder to a hidden one beside it; nothing is deleted."""
+    with owning(folder):
+        number = 1
+        while (aside := folder.with_name(f".{folder.name}.{number}")).exists():
+            number += 1
+        folder.rename(aside)
+    log.info("Moved the former run to %s.", aside)
+
+
+def _make_folder(request: Request) -> None:
+    try:
+        request.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"The run folder {request.folder} can't be made: {error.strerror or error}. See output_dir."
+        ) from error
+
+
+def _write_hydra_files(request: Request) -> None:
+    folder = request.folder / ".hydra"
+    folder.mkdir(exist_ok=True)
+    for name, text in request.hydra_files.items():
+        write_text(folder / name, text)
+
+
+def _warm_start(task: SequenceTask, ckpt: str | None) -> None:
+    if ckpt is None:
+        return
+    try:
+        task.model.load_state_dict(model_weights(Path(ckpt)))
+    except RuntimeError as error:
+        if isinstance(error, SeqlabError):
+            raise
+        raise RequestError(f"ckpt={ckpt} does not fit this model: {error}") from error
+
+
+def _bar(request: Request, task: SequenceTask, node: Any) -> list[Bar]:
+    if not node.get("enable_progress_bar", True) or not screen.console.is_terminal:
+        return []
+    return [Bar(f"{request.choices.get('cell', 'model')} seed {request.config['seed']}", task.monitor, screen.console)]
+
+
+@contextmanager
+def _log_file(folder: Path) -> Iterator[None]:
+    handler = logging.FileHandler(folder / "train.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("seqlab", "lightning.pytorch")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's advice off the screen where seqlab has decided otherwise; it stays in the log file."""
+    pytorch = logging.getLogger("lightning.pytorch")
+    handlers, propagate = pytorch.handlers[:], pytorch.propagate
+    pytorch.handlers, pytorch.propagate = [], False
+    with warnings.catch_warnings():
+        for message in (
+            ".*does not have many workers.*",  # whole batches are gathered at once: workers seldom pay
+            ".*smaller than the logging interval.*",  # nothing is logged by the step
+            ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
+            ".*barrier.*device.*",  # chosen by Lightning
+            ".*You are using `torch.load` with `weights_only=False`.*",
+            ".*GPU available but not used.*",  # trainer=cpu says so
+            ".*epoch_loop.*no `val_dataloader`.*",
+        ):
+            warnings.filterwarnings("ignore", message)
+        try:
+            yield
+        finally:
+            pytorch.handlers, pytorch.propagate = handlers, propagate
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Give torch's global switches back as they were."""
+    before, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,184 @@
+"""The border with Hydra: overrides become a Request of plain values. Nothing to the left of this package sees Hydra."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from seqlab.config import build, check_arguments, conf_dir, search_path
+from seqlab.data import SequenceData
+from seqlab.errors import RequestError, did_you_mean
+from seqlab.runs.identity import identity
+from seqlab.train.trainer import OWN_KEYS, settings
+
+CONFIG_NAME = "train"
+NOT_RECORDED = ("hydra", "sweep")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run that was asked for, in plain values.
+
+    Attributes:
+        config: the resolved config, without Hydra's own part.
+        choices: the option chosen in each group.
+        overrides: what was typed.
+        folder: where the run lives.
+        fingerprint: of the data.
+        hydra_files: Hydra's own files for the run folder, name to text.
+        command: a command line that asks for the same.
+    """
+
+    config: dict[str, Any]
+    choices: dict[str, str]
+    overrides: list[str]
+    folder: Path
+    fingerprint: str
+    hydra_files: dict[str, str] = field(repr=False, default_factory=dict)
+    command: str = ""
+
+
+def register_resolvers() -> None:
+    """Give Hydra the names that conf/ uses: ``${seqlab.choice:data}`` and ``${seqlab.run_folder:}``."""
+    OmegaConf.register_new_resolver(
+        "seqlab.choice", lambda group, *, _root_: _choices(_root_).get(group, group), replace=True
+    )
+    OmegaConf.register_new_resolver("seqlab.run_folder", lambda *, _root_: _folder(_root_), replace=True)
+
+
+def compose_request(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Request:
+    """Compose conf/ with the command line's overrides.
+
+    Raises:
+        RequestError: an option, key or value is wrong.
+        hydra.errors.HydraException: Hydra's own complaint about the overrides.
+    """
+    with _composing():
+        extra = (
+            [f"hydra.searchpath=[{','.join(_path_entry(p) for p in _extra_path(config_dirs))}]"]
+            if _extra_path(config_dirs)
+            else []
+        )
+        full = hydra_compose(CONFIG_NAME, overrides=[*overrides, *extra], return_hydra_config=True)
+        return make_request(full, list(overrides))
+
+
+def make_request(full: DictConfig, overrides: list[str], folder: Path | None = None) -> Request:
+    """Turn a composed config (Hydra's part included) into a checked Request."""
+    hydra_part = full.hydra
+    with open_dict(full):
+        choices = _choices(full)
+        config = _plain_config(full)
+        check_request(config)
+        check_trainer(config["trainer"])
+        fingerprint = build(config["data"], SequenceData, "data").fingerprint()
+        where = folder or Path(config["output_dir"]) / config["name"] / _folder_name(config, choices, fingerprint)
+    return Request(
+        config=config,
+        choices=choices,
+        overrides=overrides,
+        folder=Path(where),
+        fingerprint=fingerprint,
+        hydra_files={
+            "config.yaml": OmegaConf.to_yaml(OmegaConf.create(config)),
+            "hydra.yaml": OmegaConf.to_yaml(
+                OmegaConf.create({"hydra": OmegaConf.to_container(hydra_part, resolve=False)})
+            ),
+            "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(overrides)),
+        },
+        command=shlex.join(["seqlab", "train", *overrides]),
+    )
+
+
+def check_request(config: Mapping[str, Any]) -> None:
+    """Check what no constructor checks: the keys of the top level and of trainer, and seed, name and monitor.
+
+    Raises:
+        RequestError: one is wrong; the message says which and what would be right.
+    """
+    known = {str(k) for k in OmegaConf.load(conf_dir() / f"{CONFIG_NAME}.yaml")} - {"defaults", "hydra"}
+    known |= {"data", "cell", "model", "task", "optimizer", "scheduler", "trainer", "logger", "sweep", "diagnostics"}
+    unknown = [str(key) for key in config if key not in known]
+    if unknown:
+        raise RequestError(f"Unknown key {unknown[0]!r}.{did_you_mean(unknown[0], known)}")
+    seed = config["seed"]
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise RequestError(f"seed must be a whole number from 0 to {2**32 - 1}; got {seed!r}.")
+    name = config["name"]
+    if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.+=-]*", name):
+        raise RequestError(f"name must be one folder name of letters, digits and . _ - + =; got {name!r}.")
+    if not isinstance(config["output_dir"], str) or not config["output_dir"]:
+        raise RequestError(f"output_dir must be a folder; got {config['output_dir']!r}.")
+    for group in ("data", "cell", "model", "task", "optimizer", "trainer"):
+        if not isinstance(config.get(group), Mapping):
+            raise RequestError(f"{group} must be chosen ({group}=NAME); got {config.get(group)!r}.")
+
+
+def check_trainer(trainer: Mapping[str, Any]) -> None:
+    """Refuse trainer keys that neither Lightning's Trainer nor seqlab knows."""
+    check_arguments("trainer", Trainer.__init__, {k: v for k, v in trainer.items() if k not in OWN_KEYS})
+    settings(trainer)
+
+
+def _plain_config(full: DictConfig) -> dict[str, Any]:
+    """Resolve all but Hydra's own part, which may refer to what only a running job has."""
+    plain: dict[str, Any] = {}
+    for key in full:
+        if key not in NOT_RECORDED:
+            value = full[key]
+            plain[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    return plain
+
+
+def _choices(root: DictConfig) -> dict[str, str]:
+    hydra_part = root.get("hydra") if "hydra" in root else HydraConfig.get()
+    chosen = OmegaConf.to_container(hydra_part.runtime.choices) if hydra_part is not None else {}
+    assert isinstance(chosen, dict)
+    return {
+        str(k).partition("@")[0]: str(v) for k, v in chosen.items() if v is not None and not str(k).startswith("hydra/")
+    }
+
+
+def _folder(root: DictConfig) -> str:
+    """Return ``label-hash/seed-n`` for a composed config."""
+    config = _plain_config(root)
+    check_request(config)
+    fingerprint = build(config["data"], SequenceData, "data").fingerprint()
+    return _folder_name(config, _choices(root), fingerprint)
+
+
+def _folder_name(config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str) -> str:
+    return f"{choices.get('cell', 'cell')}-{identity(config, fingerprint)}/seed-{config['seed']}"
+
+
+def _extra_path(config_dirs: Sequence[str]) -> list[Path]:
+    return [*search_path()[1:], *(Path(p).expanduser().resolve() for p in config_dirs)]
+
+
+def _path_entry(path: Path) -> str:
+    return f"'file://{path}'" if "'" not in str(path) else f'"file://{path}"'
+
+
+@contextmanager
+def _composing() -> Iterator[None]:
+    """Compose beside a Hydra that may already be running (a sweep, a notebook), and leave it as it was."""
+    register_resolvers()
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="train"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = outer
