@@ -31,7 +31,7 @@ def make_cell(cell: CellLike, input_size: int, hidden_size: int) -> RecurrentCel
     """
     if isinstance(cell, str):
         node = config.load("cell", cell)
-        return config.build(node, RecurrentCell, f"cell={cell}", input_size=input_size, hidden_size=hidden_size)  # type: ignore[type-abstract]
+        return config.build(node, RecurrentCell, f"cell={cell}", input_size=input_size, hidden_size=hidden_size)
     if not callable(cell):
         raise RequestError(f"cell must be a name, a RecurrentCell class or a callable that returns one; got {cell!r}.")
     made = cell(input_size=input_size, hidden_size=hidden_size)

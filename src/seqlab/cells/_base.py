@@ -70,12 +70,17 @@ class RecurrentCell(nn.Module, ABC):
         Raises:
             RequestError: the cell has no such backend.
         """
-        if name not in self.backends:
+        available = self.available_backends()
+        if name not in available:
             raise RequestError(
-                f"{type(self).__name__} has no backend {name!r}; it has {', '.join(self.backends)}."
-                f"{did_you_mean(name, self.backends)}"
+                f"{type(self).__name__} with these arguments has no backend {name!r}; it has {', '.join(available)}."
+                f"{did_you_mean(name, available)}"
             )
         self.backend = name
+
+    def available_backends(self) -> tuple[str, ...]:
+        """Return the backends that this cell's arguments leave open."""
+        return self.backends
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -172,11 +177,16 @@ def zero_padding(y: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def unroll_by_steps(
-    cell: RecurrentCell, x: Tensor, state: State | None = None, lengths: Tensor | None = None, aux: Aux | None = None
+    cell: RecurrentCell,
+    x: Tensor,
+    state: State | None = None,
+    lengths: Tensor | None = None,
+    aux: Aux | None = None,
+    **options: Any,
 ) -> tuple[Tensor, State]:
     """Run any cell over a sequence one ``step`` at a time: the reference that every faster way must equal.
 
-    Arguments and results are those of ``RecurrentCell.unroll``.
+    Arguments and results are those of ``RecurrentCell.unroll``; ``options`` go to each ``step``.
     """
     state = cell.initial_state(x.shape[0]) if state is None else state
     pre, state = cell.project(x, state, lengths, aux)
@@ -185,7 +195,7 @@ def unroll_by_steps(
     alive = None if lengths is None else valid_steps(lengths, x.shape[1]).unbind(1)
     outputs = []
     for t, pre_t in enumerate(columns):
-        y, new = cell.step(pre_t, state)
+        y, new = cell.step(pre_t, state, **options)
         state = new if alive is None else hold(alive[t], new, state)
         outputs.append(y)
     return zero_padding(torch.stack(outputs, 1), lengths), state
@@ -204,4 +214,4 @@ def hint(parameter: nn.Parameter, **settings: float) -> nn.Parameter:
 
 def param_hints(module: nn.Module) -> dict[str, dict[str, float]]:
     """Return the hints of a module's parameters by name; parameters without one are left out."""
-    return {name: p.optim for name, p in module.named_parameters() if hasattr(p, "optim")}  # type: ignore[misc]
+    return {name: p.optim for name, p in module.named_parameters() if hasattr(p, "optim")}

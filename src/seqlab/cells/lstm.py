@@ -1,0 +1,97 @@
+"""Long short-term memory (Hochreiter and Schmidhuber 1997) with forget gates (Gers, Schmidhuber and Cummins 2000)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqlab.cells._base import Pre, State
+from seqlab.cells._gated import Kept, Weights, choose_activation, masked, sigmoid_backward
+from seqlab.cells._init import chrono
+from seqlab.cells._native import SHUT, NativeCell, one_layer
+
+
+class LSTM(NativeCell):
+    """Hochreiter and Schmidhuber 1997, "Long short-term memory"; forget gates of Gers et al. 2000.
+
+        i, f, g, o = s(W_i x + U_i h + b_i), s(W_f ...), act(W_g ...), s(W_o ...)
+        c' = f * c + i * g
+        h' = o * act(c')
+
+    Weights stack i, f, g, o as torch's do; b is one vector where torch has two that are added.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        activation: act, tanh or relu, on the candidate and on the output alike (as Keras's ``activation``). Under relu
+            c has no bound: clip gradients.
+        forget_bias: b_f at the start (Jozefowicz et al. 2015, section 2.2).
+        chrono: T_max, which replaces the forget bias by log U(1, T_max - 1) and b_i by its negative
+            (Tallec and Ollivier 2018).
+        init: "orthogonal" or "uniform".
+    """
+
+    gates = 4
+    states = ("h", "c")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        activation: str = "tanh",
+        forget_bias: float = 1.0,
+        chrono: int | None = None,
+        init: str = "orthogonal",
+    ) -> None:
+        super().__init__(input_size, hidden_size, init)
+        self.activation = choose_activation("activation", activation, ("tanh", "relu"))
+        self.squash, self.forget_bias, self.chrono = activation, forget_bias, chrono
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the parameters afresh by the cell's scheme."""
+        super().reset_parameters()
+        b_i, b_f, _, _ = self.bias.chunk(4)
+        b_f.fill_(self.forget_bias)
+        if self.chrono is not None:
+            chrono(b_f, self.chrono, b_i)
+
+    def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
+        """Return (h', c')."""
+        h, c = state
+        sums = torch.addmm(pre[0], masked(h, mask), weights[0].t())
+        units = c.shape[1]
+        gates = torch.sigmoid(sums[:, : 2 * units])
+        i, f = gates.chunk(2, 1)
+        g = self.activation.forward(sums[:, 2 * units : 3 * units])
+        o = torch.sigmoid(sums[:, 3 * units :])
+        new_c = torch.addcmul(f * c, i, g)
+        squashed = self.activation.forward(new_c)
+        return (o * squashed, new_c), (gates, g, o, c, squashed)
+
+    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+        """Return (dh, dc)."""
+        gates, g, o, c, squashed = kept
+        i, f = gates.chunk(2, 1)
+        d_h, d_c = grads
+        d_c = d_c + self.activation.backward(d_h * o, squashed)
+        d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
+        d_g = self.activation.backward(d_c * i, g)
+        d_sums = torch.cat((d_gates, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=out[0])
+        return masked(d_sums @ weights[0], mask), d_c * f
+
+    def has_kernel(self) -> bool:
+        """Return whether act is tanh."""
+        return self.squash == "tanh"
+
+    def kernel(self, x: Tensor, state: State, padding: Tensor | None) -> tuple[Tensor, State]:
+        """Run ``torch.nn.LSTM``'s kernel, with a feature that shuts i and opens f at padded steps."""
+        weight_ih: Tensor = self.weight_ih
+        if padding is not None:
+            x = torch.cat((x, padding.unsqueeze(2)), 2)
+            gate = x.new_tensor([-SHUT, SHUT, 0, 0]).repeat_interleave(self.hidden_size)
+            weight_ih = torch.cat((weight_ih, gate.unsqueeze(1)), 1)
+        weights = self._stacked_weights(weight_ih)
+        y, h, c = torch._VF.lstm(x, one_layer(state), weights, True, 1, 0.0, False, False, True)
+        return y, (h[0], c[0])
