@@ -76,7 +76,7 @@ class Resume(Checkpoint):
         every_n_minutes: float | None = None,
         min_seconds: float = 1.0,
     ) -> None:
-        self.file, self.log = folder / FOLDER / LAST, log
+        self.file, self.rows = folder / FOLDER / LAST, log
         self.every_n_steps, self.every_n_minutes, self.min_seconds = every_n_steps, every_n_minutes, min_seconds
         self.saved_at, self.saved_step, self.saved_epoch = time.monotonic(), 0, 0
         self.elapsed_before, self.began = 0.0, time.monotonic()
@@ -139,7 +139,7 @@ class Resume(Checkpoint):
         checkpoint[KEY] = {
             "processes": everyone,
             "callback_metrics": {k: v.detach().cpu() for k, v in trainer.callback_metrics.items()},
-            "log": self.log.state_dict() if self.log else None,
+            "log": self.rows.state_dict() if self.rows else None,
             "elapsed": self.elapsed,
         }
 
@@ -167,6 +167,6 @@ class Resume(Checkpoint):
             {k: v.to(pl_module.device) for k, v in saved["callback_metrics"].items()}
         )
         self.elapsed_before = saved["elapsed"]
-        if self.log and saved["log"] is not None:
-            self.log.load_state_dict(saved["log"])
+        if self.rows and saved["log"] is not None:
+            self.rows.load_state_dict(saved["log"])
         set_random_states(own["random"])
