@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 #: The sign-flip test tries every sign up to this many; beyond, this many random ones.
 FLIPS = 2**13
-RESAMPLES = 5_000
+RESAMPLES = 4_000
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,8 @@ def block_bootstrap(values: Array, block: int, rng: np.random.Generator, level: 
     blocks = -(-e // block)
     around = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: block - 1]]))])
     sums = around[block:] - around[:-block]  # (e,) sum of the block that starts at each example
-    means = sums[rng.integers(e, size=(RESAMPLES, blocks))].sum(axis=1) / (blocks * block)
+    # One resample at a time: all at once would take e * RESAMPLES numbers of memory.
+    means = [sums[rng.integers(e, size=blocks)].sum() / (blocks * block) for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)
 

@@ -1,0 +1,87 @@
+"""The answer to "which is best, and by how much?" in sentences."""
+
+from __future__ import annotations
+
+import math
+
+from seqlab.compare.comparison import Comparison, Section
+from seqlab.compare.differences import Difference
+from seqlab.compare.scores import Row
+from seqlab.compare.wording import counted, decimals, fixed, listed, percent, word
+
+
+def question(comparison: Comparison) -> str:
+    """Return what a comparison asks."""
+    names = listed([section.name for section in comparison.sections])
+    metrics = {section.metric.name for section in comparison.sections}
+    by = f" by {metrics.pop()}" if len(metrics) == 1 else ""
+    if sum(len(section.rows) for section in comparison.sections) == 1:
+        return f"How well does {comparison.sections[0].rows[0].label} do on {names}{by}?"
+    return f"Which is best on {names}{by}, and by how much?"
+
+
+def answer(section: Section, comparison: Comparison) -> str:
+    """Return what one data set's scores say, and what they can't say."""
+    parts = [_opening(section, comparison), *_differences(section)]
+    if section.reference not in section.baselines:
+        parts.append(_trivial(section))
+    return " ".join(part for part in parts if part)
+
+
+def _opening(section: Section, comparison: Comparison) -> str:
+    best = section.rows[0]
+    if not best.finite:
+        return f"On {section.name} no row has finite scores of {section.metric.name}."
+    e, digits = best.estimate, decimals(section)
+    what = "has the best" if len(section.rows) > 1 else "has a"
+    mean = f"On {section.name}, {best.label} {what} {section.metric.name}: {fixed(e.mean, digits)}"
+    if math.isnan(e.low):
+        return f"{mean} ({counted(e.n, comparison.over)}, so no interval)."
+    interval = f"{percent(comparison.level)} interval {fixed(e.low, digits)} to {fixed(e.high, digits)}"
+    return f"{mean} ({interval}, {counted(e.n, comparison.over)})."
+
+
+def _differences(section: Section) -> list[str]:
+    subject = "It" if section.rows[0].label == section.reference else section.reference
+    told = {
+        "worse": [_by(d, section) for d in section.differences if d.verdict == "worse"],
+        "better": [_by(d, section) for d in section.differences if d.verdict == "better"],
+    }
+    against = word(section.reference)
+    parts = []
+    if told["better"]:
+        parts.append(f"{listed(told['better'])} {'is' if len(told['better']) == 1 else 'are'} better than {against}.")
+    if told["worse"]:
+        parts.append(f"{word(subject)} is better than {listed(told['worse'])}.")
+    reasons: dict[str, list[str]] = {}
+    for d in section.differences:
+        if d.verdict == "open":
+            reasons.setdefault(d.reason, []).append(d.label)
+    parts += [f"{listed(labels)} and {against}: {reason}." for reason, labels in reasons.items()]
+    return parts
+
+
+def _by(difference: Difference, section: Section) -> str:
+    assert difference.test is not None
+    base = {row.label: row.estimate.mean for row in section.rows} | section.baselines
+    share = (
+        abs(difference.test.difference.mean / base[difference.reference]) if base[difference.reference] else math.nan
+    )
+    size = "" if math.isnan(share) else f" by {percent(share)}"
+    p = difference.t_holm
+    return f"{difference.label} ({size.strip()}{', ' if size else ''}p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})"
+
+
+def _trivial(section: Section) -> str:
+    """Return how the best row stands to the best trivial predictor."""
+    finite = {name: score for name, score in section.baselines.items() if math.isfinite(score)}
+    best: Row = section.rows[0]
+    if not finite or not best.finite:
+        return ""
+    sign = 1 if section.metric.higher_is_better else -1
+    name, score = max(finite.items(), key=lambda item: sign * item[1])
+    told = f"{word(name)} ({fixed(score, decimals(section))})"
+    beats = sign * (best.estimate.mean - score) > 0
+    return (
+        f"The best trivial predictor, {told}, is beaten." if beats else f"Nothing beats the trivial predictor {told}."
+    )
