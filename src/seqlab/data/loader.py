@@ -83,7 +83,7 @@ class Loader(DataLoader[Any]):
 
     def __init__(self, examples: Examples, batches: Batches, num_workers: int = 0, pin_memory: bool = False) -> None:
         self.batches = batches
-        self._restored = False
+        self._begun = self._restored = False
         super().__init__(
             examples,  # type: ignore[arg-type]
             batch_sampler=batches,
@@ -96,15 +96,14 @@ class Loader(DataLoader[Any]):
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        if not self._restored:
+        # Whoever iterates may stop at the last batch without asking for one more, so an epoch ends when the next begins.
+        if self._begun and not self._restored:
+            self.batches.epoch += 1
             self.batches.position = 0
-        self._restored = False
-        start = self.batches.position
-        for count, batch in enumerate(super().__iter__(), start + 1):
+        self._begun, self._restored = True, False
+        for count, batch in enumerate(super().__iter__(), self.batches.position + 1):
             self.batches.position = count
             yield batch
-        self.batches.epoch += 1
-        self.batches.position = 0
 
     def state_dict(self) -> dict[str, int]:
         """Return {epoch, position}."""
@@ -113,4 +112,4 @@ class Loader(DataLoader[Any]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Take up the order where ``state`` says."""
         self.batches.epoch, self.batches.position = state["epoch"], state["position"]
-        self._restored = True
+        self._begun = self._restored = True
