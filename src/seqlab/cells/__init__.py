@@ -11,6 +11,7 @@ from seqlab.cells._base import RecurrentCell as RecurrentCell
 from seqlab.cells._base import State as State
 from seqlab.cells._base import hint as hint
 from seqlab.cells._base import param_hints as param_hints
+from seqlab.cells._wrappers import wrap as wrap
 from seqlab.errors import RequestError
 
 #: A cell by name, by class, or by anything that takes ``input_size=`` and ``hidden_size=`` and returns one.

@@ -48,15 +48,16 @@ ACTIVATIONS = {
 }
 
 
-def choose_activation(key: str, name: str, names: Sequence[str]) -> Activation:
-    """Return the activation that ``key`` names.
+def check_choice(key: str, value: str, options: Sequence[str]) -> str:
+    """Return ``value`` if it is one of ``options``.
 
     Raises:
-        RequestError: ``name`` is not among ``names``.
+        RequestError: it is not.
     """
-    if name not in names:
-        raise RequestError(f"{key} must be one of {', '.join(names)}; got {name!r}.{did_you_mean(str(name), names)}")
-    return ACTIVATIONS[name]
+    if value not in options:
+        hint = did_you_mean(str(value), options)
+        raise RequestError(f"{key} must be one of {', '.join(options)}; got {value!r}.{hint}")
+    return value
 
 
 def masked(h: Tensor, mask: Tensor | None) -> Tensor:

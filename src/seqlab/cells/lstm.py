@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seqlab.cells._base import Pre, State
-from seqlab.cells._gated import Kept, Weights, choose_activation, masked, sigmoid_backward
+from seqlab.cells._gated import ACTIVATIONS, Kept, Weights, check_choice, masked, sigmoid_backward
 from seqlab.cells._init import chrono
 from seqlab.cells._native import SHUT, NativeCell, one_layer
 
@@ -44,8 +44,8 @@ class LSTM(NativeCell):
         init: str = "orthogonal",
     ) -> None:
         super().__init__(input_size, hidden_size, init)
-        self.activation = choose_activation("activation", activation, ("tanh", "relu"))
-        self.squash, self.forget_bias, self.chrono = activation, forget_bias, chrono
+        self.activation = check_choice("activation", activation, ("tanh", "relu"))
+        self.forget_bias, self.chrono = forget_bias, chrono
         self.reset_parameters()
 
     @torch.no_grad()
@@ -60,14 +60,15 @@ class LSTM(NativeCell):
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h', c')."""
         h, c = state
+        act = ACTIVATIONS[self.activation]
         sums = torch.addmm(pre[0], masked(h, mask), weights[0].t())
         units = c.shape[1]
         gates = torch.sigmoid(sums[:, : 2 * units])
         i, f = gates.chunk(2, 1)
-        g = self.activation.forward(sums[:, 2 * units : 3 * units])
+        g = act.forward(sums[:, 2 * units : 3 * units])
         o = torch.sigmoid(sums[:, 3 * units :])
         new_c = torch.addcmul(f * c, i, g)
-        squashed = self.activation.forward(new_c)
+        squashed = act.forward(new_c)
         return (o * squashed, new_c), (gates, g, o, c, squashed)
 
     def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
@@ -75,15 +76,16 @@ class LSTM(NativeCell):
         gates, g, o, c, squashed = kept
         i, f = gates.chunk(2, 1)
         d_h, d_c = grads
-        d_c = d_c + self.activation.backward(d_h * o, squashed)
+        act = ACTIVATIONS[self.activation]
+        d_c = d_c + act.backward(d_h * o, squashed)
         d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
-        d_g = self.activation.backward(d_c * i, g)
+        d_g = act.backward(d_c * i, g)
         d_sums = torch.cat((d_gates, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=out[0])
         return masked(d_sums @ weights[0], mask), d_c * f
 
     def has_kernel(self) -> bool:
         """Return whether act is tanh."""
-        return self.squash == "tanh"
+        return self.activation == "tanh"
 
     def kernel(self, x: Tensor, state: State, padding: Tensor | None) -> tuple[Tensor, State]:
         """Run ``torch.nn.LSTM``'s kernel, with a feature that shuts i and opens f at padded steps."""

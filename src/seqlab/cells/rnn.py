@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.cells._base import Pre, State
-from seqlab.cells._gated import Kept, Weights, choose_activation, masked
+from seqlab.cells._gated import ACTIVATIONS, Kept, Weights, check_choice, masked
 from seqlab.cells._native import NativeCell, one_layer
 
 NONLINEARITIES = ("tanh", "relu", "leaky_relu", "sigmoid", "linear")
@@ -30,8 +30,7 @@ class Elman(NativeCell):
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", init: str = "orthogonal") -> None:
         self.identity = init == "identity"
         super().__init__(input_size, hidden_size, "orthogonal" if init == "identity" else init)
-        self.nonlinearity = nonlinearity
-        self.activation = choose_activation("nonlinearity", nonlinearity, NONLINEARITIES)
+        self.nonlinearity = check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -44,12 +43,12 @@ class Elman(NativeCell):
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h',)."""
         (h,) = state
-        h = self.activation.forward(torch.addmm(pre[0], masked(h, mask), weights[0].t()))
+        h = ACTIVATIONS[self.nonlinearity].forward(torch.addmm(pre[0], masked(h, mask), weights[0].t()))
         return (h,), (h,)
 
     def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
         """Return (dh,)."""
-        d_sum = self.activation.backward(grads[0], kept[0])
+        d_sum = ACTIVATIONS[self.nonlinearity].backward(grads[0], kept[0])
         out[0].copy_(d_sum)
         return (masked(d_sum @ weights[0], mask),)
 

@@ -8,9 +8,8 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-from seqlab.cells import Aux, CellLike, State, make_cell
+from seqlab.cells import Aux, CellLike, State, make_cell, wrap
 from seqlab.cells._base import RecurrentCell, valid_steps
-from seqlab.cells._wrappers import wrap
 from seqlab.errors import RequestError
 
 #: One layer's state: the cell's, or (forward's, backward's) where bidirectional.
