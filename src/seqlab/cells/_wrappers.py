@@ -153,7 +153,7 @@ class VariationalDropout(Wrapper):
         super().__init__(cell, "variational_dropout")
         if state_rate and not isinstance(self.innermost, GatedCell):
             reason = (
-                f"it has no recurrent product of h to drop from; variational_dropout=[{input_rate}, 0] drops inputs"
+                f"it has no recurrent product of h to drop from; variational_dropout=[{input_rate}, 0] leaves h alone"
             )
             raise self.refusal("variational_dropout on h", reason)
         self.input_rate, self.state_rate = input_rate, state_rate
@@ -204,7 +204,7 @@ class VariationalDropout(Wrapper):
 
 
 class WeightDrop(Wrapper):
-    """Weight-drop (Merity et al. 2017, arXiv 1708.02182): DropConnect on the recurrent weights, one mask a forward pass.
+    """Weight-drop (Merity et al. 2017, arXiv 1708.02182): DropConnect on recurrent weights, one mask a pass.
 
     Args:
         cell: a cell with recurrent weights.
@@ -275,10 +275,9 @@ class Mogrifier(Wrapper):
         h = cell.initial_state(1)[0]
         if h.dim() != 2 or h.is_complex():
             raise self.refusal("mogrifier", "its first state is not a real vector that could gate the input")
-        x_and_h = (self.input_size, h.shape[1])
-        self.gates = nn.ModuleList(
-            nn.Linear(*(reversed(x_and_h) if number % 2 == 0 else x_and_h), bias=False) for number in range(rounds)
-        )
+        from_h, from_x = (h.shape[1], self.input_size), (self.input_size, h.shape[1])
+        sizes = [from_x if number % 2 else from_h for number in range(rounds)]
+        self.gates = nn.ModuleList(nn.Linear(given, gated, bias=False) for given, gated in sizes)
 
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None

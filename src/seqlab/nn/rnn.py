@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.cells import Aux, CellLike, State, make_cell, wrap
-from seqlab.cells._base import RecurrentCell, valid_steps
+from seqlab.cells._base import RecurrentCell, valid_steps, zero_padding
+from seqlab.config import check_arguments
 from seqlab.errors import RequestError
+from seqlab.nn._inputs import check_aux, check_features, check_finite, check_lengths, check_state
 
 #: One layer's state: the cell's, or (forward's, backward's) where bidirectional.
 LayerState: TypeAlias = "State | tuple[State, State]"
@@ -60,6 +62,7 @@ class RNN(nn.Module):
         self.bidirectional, self.check_finite = bidirectional, check_finite
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList()
+        check_arguments("RNN", wrap, wrappers)
         size = input_size
         for _ in range(num_layers):
             cells = [wrap(make_cell(cell, size, hidden_size), **wrappers) for _ in range(1 + bidirectional)]
@@ -77,7 +80,7 @@ class RNN(nn.Module):
         self,
         x: Tensor,
         state: Sequence[LayerState] | None = None,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         aux: Aux | None = None,
     ) -> tuple[Tensor, tuple[LayerState, ...]]:
         """Run over a batch of sequences.
@@ -94,9 +97,13 @@ class RNN(nn.Module):
         Raises:
             RequestError: a shape, a length, a state or an aux is not what it must be.
         """
-        state = self.initial_state(x.shape[0]) if state is None else state
+        x, lengths, aux = self._check(x, lengths, aux)
+        start = self.initial_state(x.shape[0])
+        if state is not None:
+            check_state(state, start)
+            start = tuple(state)
         after = []
-        for number, (cells, layer_state) in enumerate(zip(self._cells(), state, strict=True)):
+        for number, (cells, layer_state) in enumerate(zip(self._cells(), start, strict=True)):
             x = self.dropout(x) if number else x
             states = cast(tuple[State, ...], layer_state if self.bidirectional else (layer_state,))
             y, new = cells[0].unroll(x, states[0], lengths, aux)
@@ -109,6 +116,17 @@ class RNN(nn.Module):
             after.append(self._nest(news))
             aux = None if aux is None or aux.time is None else Aux(time=aux.time)
         return x, tuple(after)
+
+    def _check(
+        self, x: Tensor, lengths: Tensor | Sequence[int] | None, aux: Aux | None
+    ) -> tuple[Tensor, Tensor | None, Aux | None]:
+        """Return what came in, with zeros for whatever stands at padded steps."""
+        check_features(x, self.input_size, next(self.parameters()).device)
+        lengths = None if lengths is None else check_lengths(lengths, x)
+        x = zero_padding(x, lengths)
+        if self.check_finite:
+            check_finite(x)
+        return x, lengths, None if aux is None else check_aux(aux, x, lengths)
 
     def _cells(self) -> list[list[RecurrentCell]]:
         return [[cast(RecurrentCell, c) for c in cast(nn.ModuleList, cells)] for cells in self.layers]
