@@ -180,7 +180,7 @@ class SequenceData(ABC):
         """Return fitted text artefacts to keep in the run folder, file name to content (a tokeniser, say)."""
         return {}
 
-    def restore(self, artifacts: Mapping[str, str]) -> None:
+    def restore(self, artifacts: Mapping[str, str]) -> None:  # noqa: B027 - most data fits nothing
         """Use what an earlier run fitted (a scaler, a vocabulary) instead of fitting anew; called before ``setup``.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -122,28 +122,67 @@ class Step:
 
     Attributes:
         days: its median length.
-        irregular: how many distances differ from it (a month counts as a month).
+        months: whole months in it; 0 where it is not counted in months.
+        month_end: whether dates are counted from the end of their month.
+        business: whether Saturdays and Sundays are left out.
+        irregular: how many distances differ from it.
         season: steps in the season that such data usually has; None where none is usual.
     """
 
     days: float
+    months: int
+    month_end: bool
+    business: bool
     irregular: int
     season: int | None
 
     @classmethod
     def of(cls, dates: Dates) -> Step:
         """Infer from (N,) rising dates; N of at least 2."""
-        gaps = np.diff(dates) / np.timedelta64(1, "us") / (DAY * 1e6)
+        gaps = _days(np.diff(dates))
         days = float(np.median(gaps))
-        months = np.diff(dates.astype("datetime64[M]").astype(np.int64))
-        in_month = dates - dates.astype("datetime64[M]")
-        if days >= 28 and np.all(in_month == in_month[0]):
-            irregular = int(np.sum(months != np.median(months)))
-        else:
-            irregular = int(np.sum(np.abs(gaps - days) > 1e-6 * days))
-        # Weekdays only: one gap in five spans the week-end.
-        business = days == 1 and np.mean(gaps == 3) > 0.15
-        return cls(days, irregular, 5 if business else _season(days))
+        month = dates.astype("datetime64[M]")
+        same_start = bool(np.all(dates - month == dates[0] - month[0]))
+        same_end = bool(np.all(month + 1 - dates == month[0] + 1 - dates[0]))
+        months = int(np.median(np.diff(month.astype(np.int64)))) if days >= 28 and (same_start or same_end) else 0
+        # Only weekdays: about one distance in five spans a week-end.
+        business = days == 1 and bool(np.mean(gaps == 3) > 0.15)
+        season = 5 if business else _season(days)
+        step = cls(days, months, same_end and not same_start, business, 0, season)
+        return replace(step, irregular=int(np.sum(uneven(step.count(dates)))))
+
+    def count(self, dates: Dates) -> NDArray[np.float64]:
+        """Return (N,) time stamps in steps, the first row 0: whole numbers where rows are evenly spaced."""
+        if self.months:
+            months = dates.astype("datetime64[M]").astype(np.float64)
+            return (months - months[0]) / self.months
+        if self.business:
+            days = dates.astype("datetime64[D]")
+            return np.busday_count(days[0], days).astype(np.float64)
+        return _days(dates - dates[0]) / self.days
+
+    def after(self, date: np.datetime64, count: int) -> Dates:
+        """Return the (count,) dates of the steps after ``date``."""
+        places = np.arange(1, count + 1)
+        if self.months:
+            month = date.astype("datetime64[M]")
+            months = month + places * self.months
+            later = (months + 1) - (month + 1 - date) if self.month_end else months + (date - month)
+            return np.asarray(later, dtype="datetime64[us]")
+        if self.business:
+            day = date.astype("datetime64[D]")
+            return np.asarray(np.busday_offset(day, places, roll="backward") + (date - day), dtype="datetime64[us]")
+        return date + np.round(places * self.days * DAY * 1e6).astype("timedelta64[us]")
+
+
+def uneven(time: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (N - 1,) bool, true where a row is not one step after the one before."""
+    return np.abs(np.diff(time) - 1) > 1e-6
+
+
+def _days(spans: NDArray[np.timedelta64]) -> NDArray[np.float64]:
+    days: NDArray[np.float64] = spans / np.timedelta64(1, "us") / (DAY * 1e6)
+    return days
 
 
 def _season(days: float) -> int | None:
@@ -153,12 +192,6 @@ def _season(days: float) -> int | None:
     a_day = 1 / days
     whole = abs(a_day - round(a_day)) < 1e-6 * a_day
     return round(a_day) if whole and 1 < a_day <= 1440 else None
-
-
-def steps_since_start(dates: Dates, step: Step) -> NDArray[np.float64]:
-    """Return (N,) time stamps in steps, the first row 0."""
-    since: NDArray[np.float64] = (dates - dates[0]) / np.timedelta64(1, "us") / (DAY * 1e6)
-    return since / step.days
 
 
 def _cycle(part: Callable[[pd.DatetimeIndex], Any], period: float) -> Callable[[pd.DatetimeIndex], NDArray[np.float64]]:

@@ -14,7 +14,10 @@ from seqlab.data.series import Series
 from seqlab.errors import RequestError
 
 Ints = NDArray[np.int64]
-EXPECTED = "[0.7, 0.1, 0.2] (shares), [8640, 2880, 2880] (rows), ['2019-01-01', '2020-01-01'] (first dates of val and test), or official"
+EXPECTED = (
+    "[0.7, 0.1, 0.2] (shares), [8640, 2880, 2880] (rows), ['2019-01-01', '2020-01-01'] (the first dates of validation"
+    " and test), or official"
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def _by_date(series: Series, texts: Sequence[str]) -> Cuts:
     if series.dates is None:
         raise RequestError(f"data.split={list(texts)} names dates, and the source has none; expected {EXPECTED}.")
     try:
-        cuts = [np.datetime64(pd.Timestamp(text).to_datetime64(), "us") for text in texts]
+        cuts = [pd.Timestamp(text).to_datetime64().astype("datetime64[us]") for text in texts]
     except ValueError as error:
         raise RequestError(f"data.split={list(texts)}: {error}; expected {EXPECTED}.") from error
     first, last = series.dates.min(), series.dates.max()

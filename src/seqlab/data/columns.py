@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,7 @@ def choose_columns(
     covariates: Sequence[str],
     known: Sequence[str],
     train: NDArray[np.bool_],
+    fitted: Sequence[str] | None = None,
 ) -> Columns:
     """Read the columns that a request names.
 
@@ -53,6 +55,7 @@ def choose_columns(
         covariates: input columns known up to the present.
         known: input columns known ahead; names of ``PARTS_OF_DATE`` are computed from the dates.
         train: (N,) bool, the training rows; they decide the categories of a text column.
+        fitted: the names of the columns of an earlier choice, whose categories hold instead; None without one.
 
     Raises:
         RequestError: a column is not there, is named twice, or holds what is not a finite number.
@@ -61,24 +64,25 @@ def choose_columns(
     ahead = [name for name in known if name not in of_date]
     targets, left_out = _targets(series, target, {*covariates, *ahead})
     _check_names(series, [*targets, *covariates, *ahead], of_date)
-    blocks = {name: _numeric(series, name) for name in targets}
-    unknown = 0
-    counts = []
+    blocks = {name: numbers(series.frame, name, series.where) for name in targets}
+    widths, unknown = [], 0
     for name in [*covariates, *ahead]:
-        if _is_text(series.frame[name]):
-            categories, missed = _categories(series.frame[name], name, train)
+        cells = series.frame[name]
+        if _is_text(cells):
+            names = _categories(cells, name, train) if fitted is None else fitted
+            categories, missed = _indicators(cells, name, [n for n in names if n.startswith(f"{name}=")])
             blocks |= categories
+            widths.append(len(categories))
             unknown += missed
-            counts.append(len(categories))
         else:
-            blocks[name] = _numeric(series, name)
-            counts.append(1)
+            blocks[name] = numbers(series.frame, name, series.where)
+            widths.append(1)
     return Columns(
         values=np.stack(list(blocks.values()), axis=1),
         calendar=calendar_covariates(series.dates, of_date) if series.dates is not None else np.zeros((len(train), 0)),
         names=tuple(blocks),
         targets=tuple(targets),
-        ahead=sum(counts[len(covariates) :]),
+        ahead=sum(widths[len(covariates) :]),
         left_out=left_out,
         unknown_categories=unknown,
     )
@@ -100,27 +104,23 @@ def _targets(series: Series, target: str | Sequence[str], taken: set[str]) -> tu
     return names, tuple(text)
 
 
-def _is_text(cells: pd.Series) -> bool:  # type: ignore[type-arg]
+def _is_text(cells: pd.Series[Any]) -> bool:
     """Tell a column of categories from one of numbers in which some cell is wrong."""
-    return (
-        not pd.api.types.is_numeric_dtype(cells)
-        and bool(pd.to_numeric(cells, errors="coerce").isna().all())
-        and bool(cells.notna().any())
-    )
+    if pd.api.types.is_numeric_dtype(cells) or cells.isna().all():
+        return False
+    return bool(pd.to_numeric(cells, errors="coerce").isna().all())
 
 
-def _numeric(series: Series, name: str) -> NDArray[np.float64]:
-    return numbers(series.frame, name, series.where)
+def _categories(cells: pd.Series[Any], name: str, train: NDArray[np.bool_]) -> list[str]:
+    return [f"{name}={category}" for category in sorted(cells[train].dropna().astype(str).unique())]
 
 
-def _categories(cells: pd.Series, name: str, train: NDArray[np.bool_]) -> tuple[dict[str, NDArray[np.float64]], int]:  # type: ignore[type-arg]
-    text = cells.astype(object).to_numpy()
-    missing = cells.isna().to_numpy()
-    found = sorted({str(c) for c in text[train & ~missing]})
-    columns = {
-        f"{name}={category}": np.where(missing, np.nan, text == category).astype(np.float64) for category in found
-    }
-    return columns, int(np.sum(~missing & ~np.isin(text.astype(str), found)))
+def _indicators(cells: pd.Series[Any], name: str, columns: Sequence[str]) -> tuple[dict[str, NDArray[np.float64]], int]:
+    """Return a column of 0 and 1 a category, NaN where the cell is blank, and the cells of no known category."""
+    blank = cells.isna().to_numpy()
+    text = cells.astype(object).map(lambda cell: f"{name}={cell}").to_numpy()
+    found = {column: np.where(blank, np.nan, text == column).astype(np.float64) for column in columns}
+    return found, int(np.sum(~blank & ~np.isin(text.astype(str), list(columns))))
 
 
 def _check_names(series: Series, names: Sequence[str], of_date: Sequence[str]) -> None:

@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from seqlab.data._base import SPLITS, Predictor, SequenceData, Spec, Split
 from seqlab.data.chronology import Cuts, cut
-from seqlab.data.columns import choose_columns
+from seqlab.data.columns import Columns, choose_columns
 from seqlab.data.gaps import Fill
 from seqlab.data.naive import Drift, Naive, SeasonalNaive
-from seqlab.data.preparation import Prepared, prepare, training_rows
+from seqlab.data.preparation import Fitted, naive_scale, notes, prepare, training_rows
 from seqlab.data.scaling import Kind as ScalerKind
-from seqlab.data.series import LAYOUTS, Layout, read_series
+from seqlab.data.series import LAYOUTS, Layout, Series, read_series
 from seqlab.data.tables import find_files, fingerprint
-from seqlab.data.windows import Windows, window_ends
+from seqlab.data.windows import Rows, Windows, window_ends
 from seqlab.errors import RequestError, did_you_mean
 
 WindowNorm = Literal["none", "last", "revin"]
+FITTED_FILE = "scaler.json"
+
+
+@dataclass(frozen=True)
+class ForecastInputs:
+    """Windows of a file to forecast from, in the order of the file.
+
+    Attributes:
+        examples: M windows; targets that lie past the end of the file, or are blank, have ``y_mask`` 0.
+        series: the M names of the series; "" where the source is one series.
+        dates: (M, K) dates that are forecast; row numbers where the source has no dates.
+        truth: (M, K, O) the values there in original units, NaN where unknown.
+    """
+
+    examples: Windows
+    series: tuple[str, ...]
+    dates: NDArray[np.datetime64] | NDArray[np.int64]
+    truth: NDArray[np.float64]
 
 
 class ForecastingData(SequenceData):
     """Windows of ``lookback`` rows and the ``horizon`` rows that follow, at stride 1.
 
-    Everything that is fitted (scaler, means, categories, the step between rows) is fitted on training rows. Validation and
-    test windows reach back into the rows before their split, so that the first forecast of a split is its first row.
-    Where several series are given, each has its own scaler, and no window spans two.
+    Everything that is fitted (scaler, means, categories, the step between rows) is fitted on training rows. Validation
+    and test windows reach back into the rows before their split, so that the first forecast of a split is its first
+    row. Where several series are given, each has its own scaler, and no window spans two.
 
     Args:
         path: a file, a folder with one, or ``package:file`` inside an installed package.
-        layout: "table" (header, dates, one row a time), "matrix" (neither header nor dates), "ragged" (one series a row).
+        layout: "table" (header, dates, one row a time), "matrix" (no header, no dates), "ragged" (one series a row).
         date: date column, or columns (year, month, ...; or a date and a time); None finds it by its name.
         series: the column that names the series of a long table; None for one series.
         target: a column, a list of them, or "all" numeric columns.
@@ -93,17 +114,15 @@ class ForecastingData(SequenceData):
         self.lookback, self.horizon, self.season, self.split = lookback, horizon, season, split
         self.scaler, self.window_norm, self.fill, self.sort = scaler, window_norm, fill, sort
         self.batch_size, self.num_workers = batch_size, num_workers
-        self._prepared: Prepared | None = None
+        self._fitted: Fitted | None = None
         self._windows: dict[Split, Windows] = {}
+        self._starts: torch.Tensor
+        self._notes: dict[str, Any] = {}
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the source's bytes and of which columns are read how."""
-        schema = {"layout": self.layout, "date": self.date, "series": self.series, "target": self.target}
-        schema |= {"covariates": self.covariates, "known": self.known}
-        return fingerprint(
-            find_files(self.path),
-            {k: list(v) if isinstance(v, Sequence) and not isinstance(v, str) else v for k, v in schema.items()},
-        )
+        asked = (self.layout, self.date, self.series, self.target, self.covariates, self.known)
+        return fingerprint(find_files(self.path), [list(a) if isinstance(a, tuple) else a for a in asked])
 
     def setup(self) -> None:
         """Read, split, fit and scale.
@@ -111,57 +130,71 @@ class ForecastingData(SequenceData):
         Raises:
             RequestError: the source does not hold what the arguments ask for.
         """
-        if self._prepared is not None:
+        if self._windows:
             return
         series = read_series(find_files(self.path), self.layout, self.date, self.series, self.sort)
         cuts = cut(series, self.split, self.horizon)
-        self._check_room(cuts, series.names, series.where)
-        train = training_rows(series.bounds, cuts)
-        columns = choose_columns(series, self.target, self.covariates, self.known, train)
-        prepared = prepare(series, cuts, columns, self.scaler, self.fill, self.season)
-        for split in SPLITS:
-            low, high = cuts.span(split)
-            ends = window_ends(low, high, cuts.start, self.lookback, self.horizon)
-            owner = np.searchsorted(series.bounds, ends, side="right") - 1
-            gaps = prepared.has_gaps(low - self.lookback, high)
-            self._windows[split] = Windows(
-                prepared.rows, ends, owner, prepared.naive_scale[split], self.lookback, self.horizon, gaps
-            )
-        self._prepared = prepared
+        self._check_room(cuts, series)
+        columns = self._choose(series, training_rows(series, cuts))
+        self._fitted = fitted = self._fit(series, cuts, columns)
+        rows = prepare(series, columns, fitted, self.fill)
+        windows = {split: self._cut_windows(rows, cuts, series, split) for split in SPLITS}
+        self._starts = torch.from_numpy(series.bounds[:-1])
+        self._notes = notes(series, columns, fitted)
+        self._windows = windows
 
-    def _check_room(self, cuts: Cuts, names: Sequence[str], where: str) -> None:
+    def _choose(self, series: Series, train: NDArray[np.bool_]) -> Columns:
+        before = self._fitted
+        target = self.target if before is None else list(before.targets)
+        fitted = None if before is None else before.columns
+        return choose_columns(series, target, self.covariates, self.known, train, fitted)
+
+    def _fit(self, series: Series, cuts: Cuts, columns: Columns) -> Fitted:
+        def anew() -> Fitted:
+            return Fitted.on_training_rows(series, cuts, columns, self.scaler)
+
+        return anew() if self._fitted is None else self._fitted.for_series(series, columns, anew)
+
+    def _cut_windows(self, rows: Rows, cuts: Cuts, series: Series, split: Split) -> Windows:
+        ends = window_ends(*cuts.span(split), cuts.start, self.lookback, self.horizon)
+        owner = np.searchsorted(series.bounds, ends, side="right") - 1
+        scale = naive_scale(rows, cuts, split, self._season()[0] or 1)
+        return Windows(rows, ends, owner, scale, self.lookback, self.horizon)
+
+    def _check_room(self, cuts: Cuts, series: Series) -> None:
         for split in SPLITS:
             low, high = cuts.span(split)
-            room = high - np.maximum(low, cuts.start + self.lookback)
-            short = np.flatnonzero(room < self.horizon)
+            short = np.flatnonzero(high - np.maximum(low, cuts.start + self.lookback) < self.horizon)
             if not len(short):
                 continue
             at = int(short[0])
-            name = f" of series {names[at]!r}" if names[at] else ""
+            name = f" of series {series.names[at]!r}" if series.names[at] else ""
+            needed = f"data.horizon={self.horizon}"
+            if low[at] - cuts.start[at] < self.lookback:
+                needed = f"data.lookback={self.lookback} and data.horizon={self.horizon} together"
             raise RequestError(
-                f"{where}: the {split} split{name} is too short: it has {high[at] - low[at]} rows"
-                + (f", of which data.lookback={self.lookback} are only looked back on" if split == "train" else "")
-                + f", and data.horizon={self.horizon} needs {self.horizon} (data.split={self.split})."
-                " Lower data.horizon or data.lookback, or give the split more rows."
+                f"{series.where}: the {split} split{name} has {max(0, high[at] - low[at])} rows, too few for {needed}"
+                f" (data.split={self.split}). Lower them, or give the split more rows."
             )
 
     @property
     def spec(self) -> Spec:
-        """Return sizes, season, scaler and window norm."""
-        prepared = self._ready()
+        """Return sizes, season, scaler and window norm (after ``setup`` or ``restore``)."""
+        fitted = self._ready()
+        targets, one = len(fitted.targets), len(fitted.scalers) == 1
         return Spec(
             kind="forecasting",
-            output_size=len(prepared.targets),
-            input_size=prepared.rows.inputs.shape[1],
+            output_size=targets,
+            input_size=len(fitted.columns) + fitted.calendar,
             lookback=self.lookback,
             horizon=self.horizon,
-            season=prepared.season,
-            target_index=tuple(range(len(prepared.targets))),
-            future_size=prepared.rows.future_size,
+            season=self._season()[0],
+            target_index=tuple(range(targets)),
+            future_size=fitted.ahead + fitted.calendar,
             window_norm=self.window_norm,
-            center=prepared.center,
-            scale=prepared.scale,
-            target_names=prepared.targets,
+            center=tuple(map(float, fitted.scalers[0].center[:targets])) if one else (),
+            scale=tuple(map(float, fitted.scalers[0].scale[:targets])) if one else (),
+            target_names=fitted.targets,
         )
 
     def examples(self, split: Split) -> Windows:
@@ -171,38 +204,96 @@ class ForecastingData(SequenceData):
 
     def baselines(self, split: Split) -> Mapping[str, Predictor]:
         """Return naive, drift and, where a season is known and the rows reach back so far, seasonal_naive."""
-        prepared, windows = self._ready(), self.examples(split)
-        outputs = len(prepared.targets)
+        windows, outputs = self.examples(split), len(self._ready().targets)
         found: dict[str, Predictor] = {"naive": Naive(self.horizon, outputs), "drift": Drift(self.horizon, outputs)}
-        if self._no_season(split) is None:
-            assert prepared.season is not None
-            found["seasonal_naive"] = SeasonalNaive(prepared.rows.targets, windows.ends, prepared.season, self.horizon)
+        season, _ = self._season()
+        if season is not None and self._no_seasonal_naive(split) is None:
+            found["seasonal_naive"] = SeasonalNaive(windows.rows.targets, windows.ends, season, self.horizon)
         return found
 
-    def _no_season(self, split: Split) -> str | None:
-        prepared, windows = self._ready(), self.examples(split)
-        if prepared.season is None:
-            return f"{prepared.no_season} Name it with data.season."
-        if prepared.season == 1:
-            return "A season of 1 makes it the naive forecast."
-        short = windows.ends < prepared.bounds[windows.series] + prepared.season
-        return (
-            f"{int(short.sum())} {split} windows have no row a season ({prepared.season}) back."
-            if short.any()
-            else None
-        )
+    def _season(self) -> tuple[int | None, str]:
+        """Return the season, or None and the reason."""
+        if self.season is not None:
+            return self.season, ""
+        step = self._ready().step
+        if step is None:
+            return None, "The source has no dates to tell a season from; name it with data.season."
+        return step.season, f"No season is usual for a step of {step.days:g} days; name it with data.season."
+
+    def _no_seasonal_naive(self, split: Split) -> str | None:
+        season, reason = self._season()
+        if season is None:
+            return reason
+        if season == 1:
+            return "With a season of 1 it is the naive forecast."
+        windows = self.examples(split)
+        short = int((windows.ends < self._starts[windows.series] + season).sum())
+        return f"{short} of {len(windows)} windows have no row a season ({season}) back." if short else None
 
     def notes(self) -> dict[str, Any]:
         """Return rows, windows, the season, and everything that was filled, put in order or left out."""
-        prepared = self._ready()
-        left_out = {split: reason for split in SPLITS if (reason := self._no_season(split))}
-        return prepared.notes | {
-            "windows": {split: len(self._windows[split]) for split in SPLITS},
-            "season": prepared.season,
-            **({"seasonal_naive_left_out": left_out} if left_out else {}),
-        }
+        reasons = {split: reason for split in SPLITS if (reason := self._no_seasonal_naive(split))}
+        windows = {split: len(self.examples(split)) for split in SPLITS}
+        found = self._notes | {"windows": windows, "season": self._season()[0]}
+        return found | ({"seasonal_naive_left_out": reasons} if reasons else {})
 
-    def _ready(self) -> Prepared:
-        if self._prepared is None:
-            raise RuntimeError("call setup() first")
-        return self._prepared
+    def artifacts(self) -> Mapping[str, str]:
+        """Return the scaler and all else that was fitted."""
+        return {FITTED_FILE: self._ready().to_json()}
+
+    def restore(self, artifacts: Mapping[str, str]) -> None:
+        """Use the scaler, means and categories of an earlier run; ``spec`` and ``inputs`` then need no ``setup``."""
+        self._fitted = Fitted.from_json(artifacts[FITTED_FILE])
+
+    def inputs(self, path: str) -> ForecastInputs:
+        """Return windows over a whole file, side by side, the last of which forecasts past the end of the file.
+
+        Where columns are known ahead (``known``), the file has them in ``horizon`` last rows without targets.
+
+        Args:
+            path: as ``data.path``.
+
+        Raises:
+            RequestError: the file does not hold the columns or enough rows.
+        """
+        series = read_series(find_files(path), self.layout, self.date, self.series, self.sort)
+        if self._ready().ahead == 0:
+            series = series.extended(self.horizon, self._ready().step)
+        low, high = series.bounds[:-1], series.bounds[1:]
+        columns = self._choose(series, np.ones(series.bounds[-1], dtype=np.bool_))
+        fitted = self._fit(series, Cuts(low, high, high, high), columns)
+        truth = columns.values[:, : len(fitted.targets)]
+        ends = self._tiled_ends(series, np.any(~np.isnan(truth), axis=1))
+        owner = np.searchsorted(series.bounds, ends, side="right") - 1
+        windows = Windows(
+            prepare(series, columns, fitted, self.fill),
+            *(ends, owner, torch.zeros(len(series.names), truth.shape[1]), self.lookback, self.horizon),
+        )
+        rows = ends[:, None] + np.arange(self.horizon)
+        dates = rows - low[owner][:, None] if series.dates is None else series.dates[rows]
+        return ForecastInputs(windows, tuple(series.names[at] for at in owner), dates, truth[rows])
+
+    def _tiled_ends(self, series: Series, observed: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return first target rows, ``horizon`` apart, the last of a series being the row after its last target."""
+        ends = []
+        for name, low, high in zip(series.names, series.bounds[:-1], series.bounds[1:], strict=True):
+            past = int(low + np.flatnonzero(observed[low:high])[-1] + 1) if observed[low:high].any() else int(low)
+            label = f" of series {name!r}" if name else ""
+            if past - low < self.lookback:
+                raise RequestError(
+                    f"{series.where}{label} has {past - low} rows up to its last target; data.lookback={self.lookback}"
+                    " are needed."
+                )
+            if past + self.horizon > high:
+                raise RequestError(
+                    f"{series.where}{label} ends {high - past} rows after its last target;"
+                    f" data.known={list(self.known)} must be given for data.horizon={self.horizon} rows ahead, with the"
+                    " targets left blank."
+                )
+            ends.append(np.arange(past, low + self.lookback - 1, -self.horizon)[::-1])
+        return np.concatenate(ends)
+
+    def _ready(self) -> Fitted:
+        if self._fitted is None:
+            raise RuntimeError("setup() or restore() comes first")
+        return self._fitted

@@ -63,7 +63,8 @@ class Gaps:
         first, _ = _spread(bounds, len(time))
         earlier = np.concatenate([np.full((1, self.last.shape[1]), -1), self.last[:-1]])
         earlier = np.where(earlier >= first, earlier, first)  # before any observation: since the series began
-        return time[:, None] - time[earlier]
+        since: Floats = time[:, None] - time[earlier]
+        return since
 
 
 def _spread(bounds: Ints, size: int) -> tuple[Ints, Ints]:

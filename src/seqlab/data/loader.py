@@ -71,7 +71,8 @@ class Batches(Sampler[list[int]]):
         return batches
 
 
-def _whole(batch: Batch) -> Batch:
+def _whole(batch: Any) -> Any:
+    """Return what ``__getitems__`` gathered; there is nothing left to collate."""
     return batch
 
 
@@ -96,7 +97,7 @@ class Loader(DataLoader[Any]):
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        # Whoever iterates may stop at the last batch without asking for one more, so an epoch ends when the next begins.
+        # Whoever iterates may stop at the last batch without asking for one more: an epoch ends when the next begins.
         if self._begun and not self._restored:
             self.batches.epoch += 1
             self.batches.position = 0

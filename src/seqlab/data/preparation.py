@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlab.data._base import SPLITS, Split
-from seqlab.data.calendar import Step, steps_since_start
+from seqlab.data._base import Split
+from seqlab.data.calendar import Step, uneven
 from seqlab.data.chronology import Cuts
 from seqlab.data.columns import Columns
 from seqlab.data.gaps import Fill, Gaps
@@ -22,187 +25,206 @@ from seqlab.data.windows import Rows
 from seqlab.errors import RequestError
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Rows ready for windows, and what was learned on the way.
+class Fitted:
+    """All that the training rows decide; a run keeps it as text.
 
     Attributes:
-        rows: scaled and filled.
-        bounds: (S + 1,) the series' first rows, then N.
+        columns: the C input columns of the table, the O targets first; a category is "column=category".
         targets: the O names.
-        center, scale: (O,) of the scaler; empty where each series has its own.
-        naive_scale: per split, (S, O): see ``Batch.naive_scale``.
-        season: steps; None with the reason in ``no_season``.
-        notes: counts for the record.
+        ahead: how many of the C are known ahead.
+        calendar: D further inputs that the date gives.
+        series: the S names.
+        means: (S, C) of the observed training values.
+        scalers: one a series.
+        step: between rows; None without dates.
     """
 
-    rows: Rows
-    bounds: Tensor
+    columns: tuple[str, ...]
     targets: tuple[str, ...]
-    center: tuple[float, ...]
-    scale: tuple[float, ...]
-    naive_scale: dict[Split, Tensor]
-    season: int | None
-    no_season: str
-    notes: dict[str, Any]
+    ahead: int
+    calendar: int
+    series: tuple[str, ...]
+    means: Floats
+    scalers: tuple[Scaler, ...]
+    step: Step | None
 
-    def has_gaps(self, low: Ints, high: Ints) -> bool:
-        """Tell whether any input is missing in rows [low, high) of any series."""
-        mask = self.rows.mask
-        starts = np.maximum(low, self.bounds[:-1].numpy())
-        return mask is not None and any(bool((mask[a:b] == 0).any()) for a, b in zip(starts, high, strict=True))
+    @classmethod
+    def on_training_rows(cls, series: Series, cuts: Cuts, columns: Columns, scaler: ScalerKind) -> Fitted:
+        """Fit to the rows of ``cuts``; the scaler sees gaps filled with the last value.
+
+        Raises:
+            RequestError: a column without a single value in the training rows of a series.
+        """
+        means = _means(columns, series, cuts)
+        carried = Gaps.of(columns.values, series.bounds).carry(columns.values, _each_row(means, series.bounds))
+        scalers = tuple(Scaler.fit(scaler, carried[a:b]) for a, b in zip(cuts.start, cuts.val, strict=True))
+        step = _step(series, cuts)
+        return cls(
+            *(columns.names, columns.targets, columns.ahead, columns.calendar.shape[1]),
+            *(series.names, means, scalers, step),
+        )
+
+    def to_json(self) -> str:
+        """Return the text that ``from_json`` reads."""
+        return json.dumps(asdict(self), default=lambda array: array.tolist(), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Fitted:
+        """Read what ``to_json`` wrote."""
+        found = json.loads(text)
+        names = {key: tuple(found[key]) for key in ("columns", "targets", "series")}
+        scalers = tuple(Scaler(**{k: np.array(v) for k, v in scaler.items()}) for scaler in found["scalers"])
+        step = Step(**found["step"]) if found["step"] else None
+        return cls(**{**found, **names, "means": np.array(found["means"]), "scalers": scalers, "step": step})
+
+    def for_series(self, series: Series, columns: Columns, anew: Callable[[], Fitted]) -> Fitted:
+        """Return what was fitted, in the order of the series of another source.
+
+        Args:
+            series: the other source's.
+            columns: chosen from it.
+            anew: fits to the other source, for series that were not there before.
+
+        Raises:
+            RequestError: the other source has other columns.
+        """
+        if columns.names != self.columns:
+            raise RequestError(
+                f"{series.where} gives the inputs {', '.join(columns.names)}; the run was fitted to"
+                f" {', '.join(self.columns)}."
+            )
+        if len(self.series) == len(series.names) == 1:
+            return self
+        place = {name: at for at, name in enumerate(self.series)}
+        other = self if place.keys() >= set(series.names) else anew()
+        which = [(self, place[n]) if n in place else (other, at) for at, n in enumerate(series.names)]
+        means = np.stack([fitted.means[at] for fitted, at in which])
+        return replace(self, series=series.names, means=means, scalers=tuple(f.scalers[at] for f, at in which))
 
 
-def training_rows(bounds: Ints, cuts: Cuts) -> NDArray[np.bool_]:
+def training_rows(series: Series, cuts: Cuts) -> NDArray[np.bool_]:
     """Return (N,) bool, true at rows that training owns."""
-    rows = np.arange(bounds[-1])
-    sizes = np.diff(bounds)
+    rows = np.arange(series.bounds[-1])
+    sizes = np.diff(series.bounds)
     return (rows >= np.repeat(cuts.start, sizes)) & (rows < np.repeat(cuts.val, sizes))
 
 
-def prepare(
-    series: Series, cuts: Cuts, columns: Columns, scaler: ScalerKind, fill: Fill, season: int | None
-) -> Prepared:
-    """Fill gaps, fit the scalers on the training rows (gaps filled with the last value), and scale.
-
-    Raises:
-        RequestError: a column without a single value in the training rows of a series.
-    """
-    bounds, values = series.bounds, columns.values
-    sizes = np.diff(bounds)
+def prepare(series: Series, columns: Columns, fitted: Fitted, fill: Fill) -> Rows:
+    """Fill gaps and scale, with what was fitted."""
+    bounds, values, outputs = series.bounds, columns.values, len(columns.targets)
     gaps = Gaps.of(values, bounds)
     # Before a column's first observation stands its training mean: 0 once scaled, which says nothing.
-    start = np.repeat(_means(values, series, cuts, columns.names), sizes, axis=0)
-    carried = gaps.carry(values, start)
-    scalers = [Scaler.fit(scaler, carried[a:b]) for a, b in zip(cuts.start, cuts.val, strict=True)]
+    start = _each_row(fitted.means, bounds)
+    calendar = torch.from_numpy(columns.calendar.astype(np.float32))
 
     def scaled(rows: Floats) -> Tensor:
-        parts = [s.apply(rows[a:b]) for s, a, b in zip(scalers, bounds[:-1], bounds[1:], strict=True)]
-        return torch.from_numpy(np.concatenate([*parts]).astype(np.float32))
+        parts = [s.apply(rows[a:b]) for s, (a, b) in zip(fitted.scalers, pairwise(bounds), strict=True)]
+        return torch.cat([torch.from_numpy(np.concatenate(parts).astype(np.float32)), calendar], dim=1)
 
-    calendar = torch.from_numpy(columns.calendar.astype(np.float32))
-    rows_last = torch.cat([scaled(carried), calendar], dim=1)
-    step = None if series.dates is None else _step(series, cuts)
+    carried = scaled(gaps.carry(values, start))
     missing = bool((~gaps.observed).any())
-    known_dates = torch.ones_like(calendar)
-    rows = Rows(
-        inputs=rows_last
-        if fill == "last" or not missing
-        else torch.cat([scaled(_filled(gaps, values, start, fill)), calendar], dim=1),
-        targets=rows_last[:, : len(columns.targets)].contiguous(),
-        carried=rows_last if fill == "linear" and missing else None,
-        following=_following(gaps, calendar.shape[1]) if fill == "linear" and missing else None,
-        mask=torch.cat([torch.from_numpy(gaps.observed.astype(np.float32)), known_dates], dim=1) if missing else None,
-        **_clock(series, gaps, step, calendar.shape[1], missing),
+    linear = missing and fill == "linear"
+    always = torch.ones_like(calendar)
+    time, marks = _times(series, fitted.step)
+    since = [gaps.since_observed(time, bounds), *[_since_row(time, bounds)[:, None]] * calendar.shape[1]]
+    apart = bool(marks.any())
+    return Rows(
+        inputs=carried if fill == "last" or not missing else scaled(_filled(gaps, values, start, fill)),
+        targets=carried[:, :outputs].contiguous(),
+        carried=carried if linear else None,
+        following=torch.cat([torch.from_numpy(gaps.following.copy()), always.long() * 0], dim=1) if linear else None,
+        mask=torch.cat([torch.from_numpy(gaps.observed.astype(np.float32)), always], dim=1) if missing else None,
+        delta=torch.from_numpy(np.concatenate(since, axis=1).astype(np.float32)) if missing or apart else None,
+        time=torch.from_numpy(time.astype(np.float32)) if apart else None,
+        uneven=torch.from_numpy(marks) if apart else None,
         future_size=columns.ahead + calendar.shape[1],
-        **_own_scales(scalers, len(columns.targets)),
-    )
-    found, reason = _season(season, step)
-    one = len(scalers) == 1
-    return Prepared(
-        rows=rows,
-        bounds=torch.from_numpy(bounds),
-        targets=columns.targets,
-        center=tuple(map(float, scalers[0].center[: len(columns.targets)])) if one else (),
-        scale=tuple(map(float, scalers[0].scale[: len(columns.targets)])) if one else (),
-        naive_scale={split: _naive_scale(rows.targets, gaps, cuts, split, found or 1) for split in SPLITS},
-        season=found,
-        no_season=reason,
-        notes=_notes(series, columns, gaps, step, scalers),
+        center=None if len(fitted.scalers) == 1 else _stack([s.center[:outputs] for s in fitted.scalers]),
+        scale=None if len(fitted.scalers) == 1 else _stack([s.scale[:outputs] for s in fitted.scalers]),
     )
 
 
-def _means(values: Floats, series: Series, cuts: Cuts, names: tuple[str, ...]) -> Floats:
-    """Return (S, C) means of the observed training values."""
-    means = np.empty((len(series.names), values.shape[1]))
+def naive_scale(rows: Rows, cuts: Cuts, split: Split, season: int) -> Tensor:
+    """Return (S, O) mean absolute differences over one season, on the observed rows before the split; 0 without any.
+
+    A series that is not longer than a season before the split is compared with its row before.
+    """
+    means = []
+    for low, high in zip(cuts.start, cuts.test if split == "test" else cuts.val, strict=True):
+        past = rows.targets[low:high].double()
+        seen = torch.ones_like(past) if rows.mask is None else rows.mask[low:high, : past.shape[1]].double()
+        lag = season if high - low > season else 1
+        both = seen[lag:] * seen[:-lag]
+        means.append(((past[lag:] - past[:-lag]).abs() * both).sum(0) / both.sum(0).clamp(min=1))
+    return torch.stack(means).float()
+
+
+def notes(series: Series, columns: Columns, fitted: Fitted) -> dict[str, Any]:
+    """Return the counts that a person should know of."""
+    missing = np.isnan(columns.values).sum(axis=0)
+    constant = np.sum([s.constant for s in fitted.scalers], axis=0)
+    found: dict[str, Any] = {"rows": len(columns.values), "series": len(series.names)}
+    found["filled_values"] = {n: int(c) for n, c in zip(columns.names, missing, strict=True) if c}
+    found["constant_columns"] = {n: int(c) for n, c in zip(columns.names, constant, strict=True) if c}
+    found["columns_left_out"] = list(columns.left_out)
+    found["unknown_categories"] = columns.unknown_categories
+    found |= series.counts
+    if fitted.step is not None:
+        found |= {"step_days": fitted.step.days, "irregular_steps": fitted.step.irregular}
+    return {name: value for name, value in found.items() if value or name in ("rows", "series")}
+
+
+def _each_row(per_series: Floats, bounds: NDArray[np.int64]) -> Floats:
+    return np.repeat(per_series, np.diff(bounds), axis=0)
+
+
+def _means(columns: Columns, series: Series, cuts: Cuts) -> Floats:
+    means = np.empty((len(series.names), columns.values.shape[1]))
     for at, (low, high) in enumerate(zip(cuts.start, cuts.val, strict=True)):
-        part = values[low:high]
+        part = columns.values[low:high]
         empty = np.flatnonzero(np.isnan(part).all(axis=0))
         if len(empty):
             name = f" of series {series.names[at]!r}" if series.names[at] else ""
             raise RequestError(
-                f"{series.where}: column {names[empty[0]]!r}{name} has no value in the {high - low} training rows; leave it"
-                " out, or give training the rows in which it has some (data.split)."
+                f"{series.where}: column {columns.names[empty[0]]!r}{name} has no value in the {high - low} training"
+                " rows; leave it out, or give training the rows in which it has some (data.split)."
             )
         means[at] = np.nanmean(part, axis=0)
     return means
+
+
+def _step(series: Series, cuts: Cuts) -> Step | None:
+    """Return the step of the longest series' training rows, which may not depend on what comes later."""
+    if series.dates is None:
+        return None
+    at = int(np.argmax(cuts.val - cuts.start))
+    dates = series.dates[cuts.start[at] : cuts.val[at]]
+    return Step.of(dates) if len(dates) > 1 else None
 
 
 def _filled(gaps: Gaps, values: Floats, start: Floats, fill: Fill) -> Floats:
     return gaps.interpolate(values, start) if fill == "linear" else np.where(gaps.observed, values, start)
 
 
-def _following(gaps: Gaps, calendar: int) -> Tensor:
-    following = torch.from_numpy(np.ascontiguousarray(gaps.following))
-    return torch.cat([following, torch.zeros(len(following), calendar, dtype=torch.int64)], dim=1)
+def _times(series: Series, step: Step | None) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return (N,) time stamps in steps, and the rows that are not one step after the one before."""
+    times, marks = [], []
+    for low, high in pairwise(series.bounds):
+        time = np.arange(high - low, dtype=np.float64)
+        if series.dates is not None and step is not None:
+            time = step.count(series.dates[low:high])
+        times.append(time)
+        marks.append(np.concatenate([[False], uneven(time)]))
+    return np.concatenate(times), np.concatenate(marks)
 
 
-def _step(series: Series, cuts: Cuts) -> Step | None:
-    """Return the step of the longest series' training rows, which may not depend on what comes later."""
-    assert series.dates is not None
-    at = int(np.argmax(cuts.val - cuts.start))
-    dates = series.dates[cuts.start[at] : cuts.val[at]]
-    return Step.of(dates) if len(dates) > 1 else None
+def _since_row(time: Floats, bounds: NDArray[np.int64]) -> Floats:
+    since = np.diff(time, prepend=time[:1])
+    since[bounds[:-1]] = 0
+    return since
 
 
-def _clock(series: Series, gaps: Gaps, step: Step | None, calendar: int, missing: bool) -> dict[str, Tensor | None]:
-    """Return the time stamps where rows are unevenly spaced, and the time since each value was observed."""
-    bounds = series.bounds
-    time = np.concatenate([np.arange(size, dtype=np.float64) for size in np.diff(bounds)])
-    uneven = step is not None and step.irregular > 0
-    if uneven and series.dates is not None and step is not None:
-        time = np.concatenate(
-            [steps_since_start(series.dates[a:b], step) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
-        )
-    if not uneven and not missing:
-        return {"time": None, "delta": None}
-    every_row = np.diff(time, prepend=time[:1])
-    every_row[bounds[:-1]] = 0
-    delta = np.concatenate([gaps.since_observed(time, bounds), np.repeat(every_row[:, None], calendar, axis=1)], axis=1)
-    as_tensor = torch.from_numpy(time.astype(np.float32)) if uneven else None
-    return {"time": as_tensor, "delta": torch.from_numpy(delta.astype(np.float32))}
-
-
-def _own_scales(scalers: list[Scaler], outputs: int) -> dict[str, Tensor | None]:
-    if len(scalers) == 1:
-        return {"center": None, "scale": None}
-    stacked = {"center": [s.center[:outputs] for s in scalers], "scale": [s.scale[:outputs] for s in scalers]}
-    return {name: torch.from_numpy(np.stack(parts).astype(np.float32)) for name, parts in stacked.items()}
-
-
-def _naive_scale(targets: Tensor, gaps: Gaps, cuts: Cuts, split: Split, season: int) -> Tensor:
-    """Return (S, O) mean absolute differences over one season, on the observed rows before the split."""
-    observed = torch.from_numpy(gaps.observed[:, : targets.shape[1]])
-    means = []
-    for low, high in zip(cuts.start, cuts.test if split == "test" else cuts.val, strict=True):
-        past, seen = targets[low:high].double(), observed[low:high]
-        lag = season if high - low > season else 1
-        both = seen[lag:] & seen[:-lag]
-        means.append(((past[lag:] - past[:-lag]).abs() * both).sum(0) / both.sum(0))
-    return torch.stack(means).float()
-
-
-def _season(asked: int | None, step: Step | None) -> tuple[int | None, str]:
-    if asked is not None:
-        return asked, ""
-    if step is None:
-        return None, "The source has no dates to tell a season from."
-    if step.season is None:
-        return None, f"No season is usual for a step of {step.days:g} days."
-    return step.season, ""
-
-
-def _notes(series: Series, columns: Columns, gaps: Gaps, step: Step | None, scalers: list[Scaler]) -> dict[str, Any]:
-    filled = {n: int(c) for n, c in zip(columns.names, (~gaps.observed).sum(axis=0), strict=True) if c}
-    constant = {
-        n: int(c) for n, c in zip(columns.names, sum(s.constant.astype(int) for s in scalers), strict=True) if c
-    }
-    found: dict[str, Any] = {"rows": len(columns.values), "series": len(series.names), "filled_values": filled}
-    found |= {"constant_columns": constant} if constant else {}
-    found |= {"columns_left_out": list(columns.left_out)} if columns.left_out else {}
-    found |= {"unknown_categories": columns.unknown_categories} if columns.unknown_categories else {}
-    found |= {"step_days": step.days, "irregular_steps": step.irregular} if step is not None else {}
-    return found | series.counts
+def _stack(parts: list[Floats]) -> Tensor:
+    return torch.from_numpy(np.stack(parts).astype(np.float32))

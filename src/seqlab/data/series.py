@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqlab.data.calendar import Dates, find_date_columns, read_dates
+from seqlab.data.calendar import Dates, Step, find_date_columns, read_dates
 from seqlab.data.tables import one_file, read_bytes, read_table
 from seqlab.errors import RequestError, did_you_mean
 
@@ -40,6 +41,22 @@ class Series:
     where: str
     official: NDArray[np.int64] | None = None
     counts: dict[str, int] = field(default_factory=dict)
+
+    def extended(self, count: int, step: Step | None) -> Series:
+        """Return the series with ``count`` rows more at the end of each: dated, and without values."""
+        parts, dates = [], []
+        for low, high in pairwise(self.bounds):
+            parts += [self.frame.iloc[low:high], pd.DataFrame(index=range(count))]
+            if self.dates is not None and step is not None:
+                dates += [self.dates[low:high], step.after(self.dates[high - 1], count)]
+        return Series(
+            frame=pd.concat(parts, ignore_index=True)[list(self.frame.columns)],
+            bounds=self.bounds + count * np.arange(len(self.bounds)),
+            names=self.names,
+            dates=np.concatenate(dates) if dates else None,
+            where=self.where,
+            counts=self.counts,
+        )
 
 
 def read_series(
@@ -107,11 +124,12 @@ def _refuse_disorder(codes: NDArray[np.int64], dates: Dates, order: NDArray[np.i
     if not len(wrong):
         return
     at = int(wrong[0])
-    row, kind = int(order[at + 1]) + 1, "repeats" if gaps[at] == 0 else "comes before"
+    earlier, date = _text(dates[at]), _text(dates[at + 1])
+    happened = f"repeats the date {date}" if gaps[at] == 0 else f"has the date {date} after {earlier}"
     raise RequestError(
-        f"{where}: the date in row {row}, {_text(dates[at + 1])}, {kind} {'the' if gaps[at] == 0 else _text(dates[at]) + ', the'}"
-        f" date above it ({len(wrong)} such rows). Dates must rise within a series: data.sort=true puts them in order and"
-        " keeps the last row of a repeated date; data.series=COLUMN tells several series in one table apart."
+        f"{where}: row {int(order[at + 1]) + 1} {happened} ({len(wrong)} such rows). Dates must rise within a series."
+        " data.sort=true puts them in order and keeps the last row of a repeated date; data.series=COLUMN tells several"
+        " series in one table apart."
     )
 
 

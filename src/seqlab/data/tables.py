@@ -9,7 +9,7 @@ import importlib.util
 import io
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,9 @@ def _plain_suffix(path: Path) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def fingerprint(files: Sequence[Path], schema: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of the files' bytes, in order, and of how they are read. Names and places don't count."""
-    total = hashlib.sha256(json.dumps(schema, sort_keys=True).encode())
+def fingerprint(files: Sequence[Path], schema: Sequence[Any]) -> str:
+    """Return the SHA-256 (hex) of the files' bytes, in order, and of how they are read, whatever their names."""
+    total = hashlib.sha256(json.dumps(schema).encode())
     for file in files:
         with file.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())

@@ -26,8 +26,9 @@ def window_ends(low: Ints, high: Ints, starts: Ints, lookback: int, horizon: int
     """Return the first target row of every stride-1 window whose targets lie in [low, high), series after series.
 
     Args:
-        low, high: (S,) rows of each series that a split owns.
-        starts: (S,) first row of each series: a window reaches back before ``low`` but not before it.
+        low: (S,) first row of each series that a split owns.
+        high: (S,) the row past its last.
+        starts: (S,) first row of each series; a window reaches back before ``low`` but not before it.
         lookback: T.
         horizon: K.
     """
@@ -45,7 +46,7 @@ class Rows:
         carried: (N, I) float, ``inputs`` filled with the last value, and following: (N, I) int64, the row of the next
             observation, where ``inputs`` were interpolated: a window must not see what comes after its end.
         mask: (N, I) float, 1 where observed; None when everything was. delta: (N, I) steps since last observed.
-        time: (N,) steps; None when evenly spaced.
+        time: (N,) steps, and uneven: (N,) bool, rows not one step after the one before; None when all are.
         future_size: F.
         center, scale: (S, O) of each series' own scaler; None when there is one for all.
     """
@@ -57,6 +58,7 @@ class Rows:
     mask: Tensor | None
     delta: Tensor | None
     time: Tensor | None
+    uneven: Tensor | None
     future_size: int
     center: Tensor | None
     scale: Tensor | None
@@ -72,7 +74,8 @@ class Windows:
         naive_scale: (S, O) what MASE divides by.
         lookback: T.
         horizon: K.
-        gaps: whether anything is missing in this split's rows, so that masks are worth gathering.
+
+    Masks and time stamps are gathered where some window of this split has a gap or uneven rows, and left out elsewhere.
     """
 
     lengths: NDArray[np.int64] | None = None
@@ -85,17 +88,20 @@ class Windows:
         naive_scale: Tensor,
         lookback: int,
         horizon: int,
-        gaps: bool,
     ) -> None:
         self.ends, self.series = torch.from_numpy(ends), torch.from_numpy(series)
         self.rows, self.naive_scale, self.lookback = rows, naive_scale, lookback
-        mask = rows.mask if gaps else None
-        delta = rows.delta if gaps or rows.time is not None else None
+        missing = None if rows.mask is None else (rows.mask == 0).any(dim=1)
+        mask = rows.mask if _within(missing, self.ends - lookback, self.ends) else None
+        target_mask = None if rows.mask is None else rows.mask[:, : rows.targets.shape[1]]
+        target_missing = None if target_mask is None else (target_mask == 0).any(dim=1)
+        time = rows.time if _within(rows.uneven, self.ends - lookback + 1, self.ends) else None
+        delta = rows.delta if mask is not None or time is not None else None
         self._x, self._y = view(rows.inputs, lookback), view(rows.targets, horizon)
         self._carried, self._following = _view(rows.carried, lookback), _view(rows.following, lookback)
         self._mask, self._delta = _view(mask, lookback), _view(delta, lookback)
-        self._time = None if rows.time is None else view(rows.time[:, None], lookback)
-        self._y_mask = None if mask is None else view(mask[:, : rows.targets.shape[1]], horizon)
+        self._time = None if time is None else view(time[:, None], lookback)
+        self._y_mask = _view(target_mask, horizon) if _within(target_missing, self.ends, self.ends + horizon) else None
         known = rows.inputs[:, rows.inputs.shape[1] - rows.future_size :] if rows.future_size else None
         self._future = _view(known, horizon)
 
@@ -128,6 +134,14 @@ class Windows:
             return x
         late = self._following.index_select(0, starts) >= ends[:, None, None]
         return torch.where(late, self._carried.index_select(0, starts), x)
+
+
+def _within(marked: Tensor | None, low: Tensor, high: Tensor) -> bool:
+    """Tell whether a marked row lies in any of the spans [low, high)."""
+    if marked is None:
+        return False
+    before = torch.cat([torch.zeros(1, dtype=torch.int64), marked.long().cumsum(0)])
+    return bool((before[high] > before[low]).any())
 
 
 def _view(rows: Tensor | None, length: int) -> Tensor | None:
