@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from seqlab.config import options as options
     from seqlab.runs import Run as Run
     from seqlab.runs import find_runs as find_runs
-    from seqlab.train import train as train
+    from seqlab.training import train as train
 
 _FROM = {
     "compare": "seqlab.compare",
     "find_runs": "seqlab.runs",
     "options": "seqlab.config",
     "Run": "seqlab.runs",
-    "train": "seqlab.train",
+    "train": "seqlab.training",
 }
 _PACKAGES = ("cells", "data", "nn", "tasks")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 #: command: (module with a ``main(arguments) -> exit code``, what it does)
 COMMANDS = {
-    "train": ("seqlab.train.app", "train a model, or with -m a sweep of them, from Hydra overrides"),
+    "train": ("seqlab.training.app", "train a model, or with -m a sweep of them, from Hydra overrides"),
     "evaluate": ("seqlab.evaluate", "score a finished run again, on its own data or other files"),
     "predict": ("seqlab.predict", "apply a finished run to a file or a text"),
     "compare": ("seqlab.compare", "set runs side by side: mean, interval, differences"),

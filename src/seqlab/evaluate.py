@@ -12,10 +12,10 @@ from rich.console import Console
 from seqlab.data import SPLITS
 from seqlab.restore import data_config, finished_run, restored_data, restored_task
 from seqlab.runs import Run
-from seqlab.train.complaints import in_house_style
-from seqlab.train.pipeline import quiet
-from seqlab.train.scoring import score
-from seqlab.train.screen import result_table
+from seqlab.training.complaints import in_house_style
+from seqlab.training.pipeline import quiet
+from seqlab.training.scoring import score
+from seqlab.training.screen import result_table
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,8 +14,8 @@ from seqlab.data import SequenceData, Spec
 from seqlab.errors import RequestError, RunError, did_you_mean
 from seqlab.runs import Run
 from seqlab.tasks import SequenceTask
-from seqlab.train.checkpoints import model_weights
-from seqlab.train.parts import make_task
+from seqlab.training.checkpoints import model_weights
+from seqlab.training.parts import make_task
 
 
 def finished_run(folder: str) -> Run:

@@ -41,15 +41,24 @@ def as_text(table: Table, width: int = 200, colour: bool = False) -> str:
     from rich.table import Table as Rich
     from rich.text import Text
 
-    rich = Rich(box=box.SIMPLE_HEAD, title=Text(table.title), title_justify="left", title_style="bold", pad_edge=False)
+    rich = Rich(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    least = [_longest_word([name, *cells]) for name, *cells in zip(table.columns, *table.rows, strict=True)]
     for number, name in enumerate(table.columns):
-        rich.add_column(Text(name), justify="left" if number < table.left else "right", overflow="fold")
+        rich.add_column(Text(name), justify="left" if number < table.left else "right", min_width=least[number])
     for number, row in enumerate(table.rows):
         style = "bold" if number == table.best else None
         rich.add_row(*(Text(cell) for cell in row), style=style, end_section=number + 1 == table.rule)
     text = io.StringIO()
-    Console(file=text, width=width, force_terminal=colour, highlight=False, legacy_windows=False).print(rich)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n") + "\n"
+    width = max(width, sum(least) + 3 * len(least))  # rather too wide than words cut in two
+    console = Console(file=text, width=width, force_terminal=colour, highlight=False, legacy_windows=False)
+    if table.title:
+        console.print(Text(table.title, style="bold"))
+    console.print(rich)
+    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines() if line.strip()) + "\n"
+
+
+def _longest_word(cells: Sequence[str]) -> int:
+    return max(len(word) for cell in cells for word in (cell.split() or [""]))
 
 
 def as_markdown(table: Table) -> str:

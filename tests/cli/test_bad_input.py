@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seqlab.__main__ import main
-from tests.train.helpers import tiny
+from tests.training.helpers import tiny
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

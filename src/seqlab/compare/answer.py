@@ -50,7 +50,8 @@ def _differences(section: Section) -> list[str]:
     against = word(section.reference)
     parts = []
     if told["better"]:
-        parts.append(f"{listed(told['better'])} {'is' if len(told['better']) == 1 else 'are'} better than {against}.")
+        verb = "is" if len(told["better"]) == 1 else "are"
+        parts.append(f"{listed(told['better'])} {verb} better than {against}.")
     if told["worse"]:
         parts.append(f"{word(subject)} is better than {listed(told['worse'])}.")
     reasons: dict[str, list[str]] = {}
@@ -62,14 +63,14 @@ def _differences(section: Section) -> list[str]:
 
 
 def _by(difference: Difference, section: Section) -> str:
+    """Return ``rnn (by 0.082, 45 %, p = 0.003)``; the share is of the worse score, where lower is better."""
     assert difference.test is not None
-    base = {row.label: row.estimate.mean for row in section.rows} | section.baselines
-    share = (
-        abs(difference.test.difference.mean / base[difference.reference]) if base[difference.reference] else math.nan
-    )
-    size = "" if math.isnan(share) else f" by {percent(share)}"
-    p = difference.t_holm
-    return f"{difference.label} ({size.strip()}{', ' if size else ''}p {'< 0.001' if p < 0.001 else f'= {p:.3f}'})"
+    scores = {row.label: row.estimate.mean for row in section.rows} | section.baselines
+    worse = scores[difference.label if difference.verdict == "worse" else difference.reference]
+    size = abs(difference.test.difference.mean)
+    share = [percent(size / worse)] if not section.metric.higher_is_better and worse > 0 else []
+    p = "p < 0.001" if difference.t_holm < 0.001 else f"p = {difference.t_holm:.3f}"
+    return f"{difference.label} ({', '.join([f'by {fixed(size, decimals(section))}', *share, p])})"
 
 
 def _trivial(section: Section) -> str:

@@ -148,4 +148,4 @@ def _reason(a: Row, b: Row, test: Paired | None, alpha: float, over: Sequence[st
         return "not enough folds to tell apart"
     needed = replicates_needed(test.effect, alpha)
     count = "over 1,000" if needed is None else f"about {max(needed, test.difference.n + 1):,}"
-    return f"not enough {what} to tell apart: {count} would be needed"
+    return f"not enough {what} to tell apart ({count} needed)"

@@ -31,7 +31,7 @@ def _leaves(node: Mapping[str, Any], prefix: str) -> Facts:
 def decides(key: str) -> bool:
     """Return whether a fact can change a result, and is neither the seed nor a choice's name."""
     group, _, name = key.partition(".")
-    if not name or name == "_target_":
+    if not name:
         return False
     if group == "trainer":
         return name.partition(".")[0] not in SHOW_KEYS

@@ -10,7 +10,7 @@ from seqlab.compare.facts import Facts, frozen, is_data, shown, varying
 from seqlab.errors import RequestError
 from seqlab.runs import Run
 
-#: Keys of data that decide which examples are tested on, or in which units they are scored.
+#: Keys of data that decide which examples are tested on.
 SPLIT_KEYS = frozenset(
     {
         "data.duplicates",
@@ -19,14 +19,13 @@ SPLIT_KEYS = frozenset(
         "data.fractions",
         "data.horizon",
         "data.label",
-        "data.scaler",
         "data.split",
         "data.split_seed",
         "data.target",
     }
 )
 #: Trivial predictors without anything fitted: equal scores mean equal test examples and equal units.
-UNFITTED = ("naive", "seasonal_naive", "drift", "majority")
+UNFITTED = ("naive", "seasonal_naive", "drift", "majority", "mean")
 
 
 def code_of(run: Run) -> str:

@@ -20,29 +20,44 @@ NAMED = 10
 
 
 def as_text(comparison: Comparison, per_seed: bool = False, width: int = 200, colour: bool = False) -> str:
-    """Return tables, answers and notes for a terminal."""
-    parts = [table_text(table, width, colour) for table in all_tables(comparison, per_seed)]
-    return "\n".join([*parts, *_remarks(comparison, "  ")]).rstrip() + "\n"
+    """Return tables, answers and notes for a terminal of ``width`` columns."""
+    parts = _parts(comparison, per_seed)
+    return "\n".join(table_text(p, width, colour) if isinstance(p, Table) else p + "\n" for p in parts)
 
 
 def as_markdown(comparison: Comparison, per_seed: bool = False) -> str:
     """Return tables, answers and notes as Markdown."""
-    parts = [table_markdown(table) for table in all_tables(comparison, per_seed)]
-    return "\n".join([*parts, *(f"- {line.strip()}" for line in _remarks(comparison, ""))]).rstrip() + "\n"
+    parts = _parts(comparison, per_seed)
+    return "\n".join(table_markdown(p) if isinstance(p, Table) else p.replace("\n  ", "\n- ") + "\n" for p in parts)
 
 
-def all_tables(comparison: Comparison, per_seed: bool = False) -> list[Table]:
-    """Return a comparison's tables: scores, then differences, of each data set; ranks at the end."""
-    tables = []
+def _parts(comparison: Comparison, per_seed: bool) -> list[Table | str]:
+    """Return what is shown, in order: the tables, answer and notes of each data set, then what concerns all."""
+    parts: list[Table | str] = []
     for section in comparison.sections:
-        tables.append(score_table(section, comparison))
-        if section.differences:
-            tables.append(difference_table(section, comparison))
-        if section.examples:
-            tables.append(example_table(section, comparison))
+        parts += section_tables(section, comparison)
         if per_seed:
-            tables.append(seed_table(section, comparison))
-    return [*tables, rank_table(comparison.ranks)] if comparison.ranks else tables
+            parts.append(seed_table(section, comparison))
+        parts += [answer(section, comparison), *(f"Note: {note}" for note in section.notes)]
+    if comparison.ranks:
+        parts.append(rank_table(comparison.ranks))
+    parts += [f"Note: {note}" for note in comparison.notes]
+    if comparison.left_out:
+        more = len(comparison.left_out) - NAMED
+        lines = [f"  {left_out_line(run)}" for run in comparison.left_out[:NAMED]]
+        lines += [f"  and {more} more"] * (more > 0)
+        parts.append("\n".join([f"Left out: {tally(comparison.left_out)}.", *lines]))
+    return parts
+
+
+def section_tables(section: Section, comparison: Comparison) -> list[Table]:
+    """Return one data set's tables: scores, then differences, then those of the test examples."""
+    tables = [score_table(section, comparison)]
+    if section.differences:
+        tables.append(difference_table(section, comparison))
+    if section.examples:
+        tables.append(example_table(section, comparison))
+    return tables
 
 
 def score_table(section: Section, comparison: Comparison) -> Table:
@@ -91,23 +106,21 @@ def _span(low: float, high: float, digits: int) -> str:
 
 def difference_table(section: Section, comparison: Comparison) -> Table:
     """Return the paired differences with their tests."""
-    best = section.rows[0].label == section.reference
-    against = f"{word(section.reference)} (best)" if best else word(section.reference)
-    columns = ["difference to", "n", against, _interval_name(comparison), "effect", "p (t)", "p (t, Holm)"]
+    best = " (best)" if section.rows[0].label == section.reference else ""
     digits = decimals(section)
     return Table(
-        f"Differences to {against} on the same {plural(comparison.over)}",
-        [*columns, "p (signs)", "p (signs, Holm)", "least p (signs)", "verdict"],
+        f"Differences to {word(section.reference)}{best} on the same {plural(comparison.over)}",
+        ["", "n", "difference", _interval_name(comparison), "effect", "p (t)", "Holm", "p (signs)", "least", "verdict"],
         [_difference_cells(d, digits) for d in section.differences],
     )
 
 
 def _difference_cells(d: Difference, digits: int) -> list[str]:
     if d.test is None:
-        return [d.label, "0", *["-"] * 8, d.reason]
+        return [d.label, "0", *["-"] * 7, d.reason]
     e = d.test.difference
     cells = [d.label, str(e.n), fixed(e.mean, digits), _span(e.low, e.high, digits), number(d.test.effect)]
-    tests = [p_value(p) for p in (d.test.t_p, d.t_holm, d.test.flip_p, d.flip_holm, d.test.flip_least)]
+    tests = [p_value(p) for p in (d.test.t_p, d.t_holm, d.test.flip_p, d.test.flip_least)]
     return [*cells, *tests, d.reason or d.verdict]
 
 
@@ -158,19 +171,6 @@ def rank_table(ranks: Ranks) -> Table:
         [[label, f"{rank:.2f}"] for label, rank in zip(ranks.labels, ranks.ranks, strict=True)],
         best=0,
     )
-
-
-def _remarks(comparison: Comparison, indent: str) -> list[str]:
-    lines = [answer(section, comparison) for section in comparison.sections]
-    several = len(comparison.sections) > 1
-    for section in comparison.sections:
-        lines += [f"Note{f' on {section.name}' if several else ''}: {note}" for note in section.notes]
-    lines += [f"Note: {note}" for note in comparison.notes]
-    if comparison.left_out:
-        lines.append(f"Left out: {tally(comparison.left_out)}.")
-        lines += [f"{indent}{left_out_line(run)}" for run in comparison.left_out[:NAMED]]
-        lines += [f"{indent}and {len(comparison.left_out) - NAMED} more"] * (len(comparison.left_out) > NAMED)
-    return lines
 
 
 def left_out_line(run: Run) -> str:

@@ -163,7 +163,9 @@ def _overlap(group: Group) -> float:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [float(value) for value in values if value is not None]
+    known = [value for value in values if value is not None]
+    if len(set(known)) == 1:
+        return known[0]  # a count stays a whole number
     return sum(known) / len(known) if known else None
 
 

@@ -40,7 +40,7 @@ def p_value(value: float) -> str:
 
 def percent(share: float) -> str:
     """Return a share in percent: ``95 %``."""
-    return f"{100 * share:.3g} %"
+    return f"{100 * share:.3g} %" if share < 0.1 or share > 0.9 else f"{100 * share:.0f} %"
 
 
 def word(name: str) -> str:

@@ -126,11 +126,11 @@ class LabelledText(SequenceData):
             for split in SPLITS
         }
         self._notes = meta["notes"]
-        self._notes["padding_share"] = padding_share(self._tokens["train"].lengths, self.batch_size)
+        self._notes["padding_share"] = padding_share(np.diff(arrays["train_offsets"]), self.batch_size)
         table = None
         if self.vectors is not None:
             table, self._notes["vectors_covered"] = self._read_vectors(self.vectors, self._encoder.vocabulary)
-        self._spec = self._make_spec(meta["class_names"], meta["class_counts"], table)
+        self._spec = self._make_spec(meta["class_names"], meta["class_counts"], table, self.ordinal)
 
     @property
     def spec(self) -> Spec:
@@ -166,15 +166,20 @@ class LabelledText(SequenceData):
 
     def artifacts(self) -> Mapping[str, str]:
         encoder, spec = self._fitted()
-        classes = {"class_names": spec.class_names, "class_counts": spec.class_counts, "ordinal": spec.ordinal}
+        classes: dict[str, Any] = {name: getattr(spec, name) for name in ("class_names", "class_counts", "ordinal")}
+        classes["vectors"] = None if spec.vectors is None else spec.vectors.shape[1]
         return {"tokenizer.json": encoder.to_json(), "classes.json": json.dumps(classes)}
 
     def restore(self, artifacts: Mapping[str, str]) -> None:
-        """Take up what ``artifacts`` returned: ``spec`` and ``encode`` then work without the source."""
+        """Take up what ``artifacts`` returned: ``spec`` and ``encode`` then work without the source.
+
+        Pretrained vectors are zeros of the right shape, for the trained embedding to be loaded into.
+        """
         self._encoder = TextEncoder.from_json(artifacts["tokenizer.json"])
         classes = json.loads(artifacts["classes.json"])
-        self.ordinal = classes["ordinal"]
-        self._spec = self._make_spec(classes["class_names"], classes["class_counts"], None)
+        size = classes["vectors"]
+        vectors = None if size is None else torch.zeros(self._encoder.vocabulary_size, size)
+        self._spec = self._make_spec(classes["class_names"], classes["class_counts"], vectors, classes["ordinal"])
 
     def encode(self, texts: Sequence[str]) -> Batch:
         """Return raw texts as one batch without targets (after ``setup`` or ``restore``)."""
@@ -189,7 +194,9 @@ class LabelledText(SequenceData):
     def _key(self) -> dict[str, Any]:
         return {"source": self.fingerprint(), **asdict(self.preparation), "tokenizers": tokenizers.__version__}
 
-    def _make_spec(self, names: Sequence[str], counts: Sequence[int], vectors: torch.Tensor | None) -> Spec:
+    def _make_spec(
+        self, names: Sequence[str], counts: Sequence[int], vectors: torch.Tensor | None, ordinal: bool
+    ) -> Spec:
         assert self._encoder is not None
         return Spec(
             kind="classification",
@@ -199,7 +206,7 @@ class LabelledText(SequenceData):
             class_counts=tuple(counts),
             vectors=vectors,
             freeze_vectors=self.freeze_vectors,
-            ordinal=self.ordinal,
+            ordinal=ordinal,
         )
 
     def _divide(

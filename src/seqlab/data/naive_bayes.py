@@ -18,7 +18,8 @@ from seqlab.data._base import Batch, Predictor, Split
 def class_log_priors(counts: Sequence[int]) -> NDArray[np.float32]:
     """Return (C,) log shares of the classes in training; -inf is floored, so that no score is lost to it."""
     shares = np.asarray(counts, dtype=np.float32)
-    return np.log(np.maximum(shares / shares.sum(), np.float32(1e-12)))
+    floored: NDArray[np.float32] = np.log(np.maximum(shares / shares.sum(), np.float32(1e-12)))
+    return floored
 
 
 def naive_bayes(

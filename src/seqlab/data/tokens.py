@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from seqlab.data.loader import Batches
 PADDING = 0
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Tokens:
     """N token sequences and their class numbers.
 
@@ -24,11 +24,16 @@ class Tokens:
         flat: (sum of lengths,) int32, all sequences one after the other.
         offsets: (N + 1,) int64, where each begins in ``flat``; the last entry is the total.
         labels: (N,) int64 class numbers; None when only predicting.
+        lengths: (N,) number of tokens of each sequence.
     """
 
     flat: NDArray[np.int32]
     offsets: NDArray[np.int64]
     labels: NDArray[np.int64] | None = None
+    lengths: NDArray[np.int64] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.lengths = np.diff(self.offsets)
 
     @classmethod
     def of(cls, rows: Sequence[NDArray[np.int32]], labels: NDArray[np.int64] | None = None) -> Tokens:
@@ -36,11 +41,6 @@ class Tokens:
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         return cls(np.concatenate([np.empty(0, np.int32), *rows]), offsets, labels)
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """(N,) number of tokens of each sequence."""
-        return np.diff(self.offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -134,14 +134,17 @@ class Synthetic(SequenceData):
         return _join(parts)
 
 
-def labelling(train: Sequences, vocabulary_size: int, class_names: Sequence[str]) -> Spec:
-    """Return the Spec of a task with one label a step."""
+def labelling(
+    train: Sequences, vocabulary_size: int, class_names: Sequence[str], lookback: int | None = None
+) -> Spec:
+    """Return the Spec of a task with one label a step; ``lookback`` where every sequence is equally long."""
     assert train.step_y is not None
     return Spec(
         kind="labelling",
         output_size=len(class_names),
         vocabulary_size=vocabulary_size,
         class_names=tuple(class_names),
+        lookback=lookback,
         class_counts=count_labels(train.step_y, len(class_names)),
     )
 

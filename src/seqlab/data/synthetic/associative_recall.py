@@ -70,4 +70,5 @@ class AssociativeRecall(Synthetic):
 
     def describe(self, train: Sequences) -> Spec:
         """Return the Spec: the values as classes."""
-        return labelling(train, FIRST + self.keys + self.values, [f"value {i}" for i in range(self.values)])
+        names = [f"value {i}" for i in range(self.values)]
+        return labelling(train, FIRST + self.keys + self.values, names, self.length)

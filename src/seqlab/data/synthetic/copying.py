@@ -75,4 +75,5 @@ class Copying(Synthetic):
 
     def describe(self, train: Sequences) -> Spec:
         """Return the Spec: blank and the symbols as classes."""
-        return labelling(train, SYMBOL + self.symbols, ("blank", *(f"symbol {i}" for i in range(self.symbols))))
+        names = ("blank", *(f"symbol {i}" for i in range(self.symbols)))
+        return labelling(train, SYMBOL + self.symbols, names, self.length + 2 * self.items)

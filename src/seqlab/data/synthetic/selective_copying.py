@@ -64,4 +64,5 @@ class SelectiveCopying(Synthetic):
 
     def describe(self, train: Sequences) -> Spec:
         """Return the Spec: the symbols as classes."""
-        return labelling(train, SYMBOL + self.symbols, [f"symbol {i}" for i in range(self.symbols)])
+        names = [f"symbol {i}" for i in range(self.symbols)]
+        return labelling(train, SYMBOL + self.symbols, names, self.length + self.items)

@@ -24,16 +24,16 @@ from seqlab.runs.files import replacing, write_text
 from seqlab.runs.lock import owning
 from seqlab.runs.record import FORMAT, METRICS_FILE, RECORD_FILE
 from seqlab.tasks import SequenceTask
-from seqlab.train import screen
-from seqlab.train.checkpoints import BEST, FOLDER, latest, model_weights
-from seqlab.train.guards import Guard, explained
-from seqlab.train.loggers import MetricsFile
-from seqlab.train.parts import make_data, make_task
-from seqlab.train.progress import Bar, StepTimer
-from seqlab.train.request import Request
-from seqlab.train.resume import Resume
-from seqlab.train.scoring import Scores, metric_identities, plain_loader, score
-from seqlab.train.trainer import make_loggers, make_trainer, process_rank, settings
+from seqlab.training import screen
+from seqlab.training.checkpoints import BEST, FOLDER, latest, model_weights
+from seqlab.training.guards import Guard, explained
+from seqlab.training.loggers import MetricsFile
+from seqlab.training.parts import make_data, make_task
+from seqlab.training.progress import Bar, StepTimer
+from seqlab.training.request import Request
+from seqlab.training.resume import Resume
+from seqlab.training.scoring import Scores, metric_identities, plain_loader, score
+from seqlab.training.trainer import make_loggers, make_trainer, process_rank, settings
 
 log = logging.getLogger("seqlab")
 PREDICTIONS_FILE = "predictions.npz"
@@ -318,7 +318,7 @@ def quiet() -> Iterator[None]:
             ".*barrier.*device.*",  # chosen by Lightning
             ".*You are using `torch.load` with `weights_only=False`.*",
             ".*GPU available but not used.*",  # trainer=cpu says so
-            ".*epoch_loop.*no `val_dataloader`.*",
+            ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
         ):
             warnings.filterwarnings("ignore", message)
         try:

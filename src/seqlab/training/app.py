@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from seqlab.config import add_search_path, conf_dir, search_path, trust
 from seqlab.errors import RequestError
 from seqlab.runs import Run
-from seqlab.train.complaints import in_house_style
-from seqlab.train.request import CONFIG_NAME, compose_request, make_request, register_resolvers
+from seqlab.training.complaints import in_house_style
+from seqlab.training.request import CONFIG_NAME, compose_request, make_request, register_resolvers
 
 HELP = """usage: seqlab train [GROUP=OPTION ...] [KEY=VALUE ...] [-m]
 
@@ -49,7 +49,7 @@ def train(overrides: Sequence[str] = (), config_dirs: Sequence[str] = ()) -> Run
         RequestError: an override or a value is wrong.
         RunError: training failed; the run folder's record says why.
     """
-    from seqlab.train.pipeline import run_request
+    from seqlab.training.pipeline import run_request
 
     with in_house_style():
         return run_request(compose_request(list(overrides), config_dirs))
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def job(cfg: DictConfig) -> float | None:
     """Train one job of Hydra's and return the monitored validation score (for sweepers that search)."""
-    from seqlab.train.pipeline import run_request
+    from seqlab.training.pipeline import run_request
 
     state = HydraConfig.get()
     full = OmegaConf.merge({"hydra": state}, cfg)

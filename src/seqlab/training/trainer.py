@@ -113,7 +113,7 @@ def make_loggers(node: Mapping[str, Any] | None, folder: Path, at_step: int | No
         folder: the run's.
         at_step: optimiser steps at the checkpoint that the run goes on from; None for a fresh one.
     """
-    from seqlab.train.loggers import MetricsFile
+    from seqlab.training.loggers import MetricsFile
 
     loggers: list[Logger] = []
     for name, value in (node or {}).items():
@@ -144,7 +144,7 @@ def make_trainer(
         loggers: where the epochs' scores go.
         callbacks: the run's own, ahead of early stopping and the best checkpoint.
     """
-    from seqlab.train.checkpoints import BEST, FOLDER, WholeCheckpointIO
+    from seqlab.training.checkpoints import BEST, FOLDER, WholeCheckpointIO
 
     own = settings(node)
     mode = "max" if task.higher_is_better else "min"

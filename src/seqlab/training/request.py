@@ -21,7 +21,7 @@ from seqlab.config import build, check_arguments, conf_dir, search_path
 from seqlab.data import SequenceData
 from seqlab.errors import RequestError, did_you_mean
 from seqlab.runs.identity import identity
-from seqlab.train.trainer import OWN_KEYS, settings
+from seqlab.training.trainer import OWN_KEYS, settings
 
 CONFIG_NAME = "train"
 NOT_RECORDED = ("hydra", "sweep")

@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from seqlab.errors import RunError
 from seqlab.runs.files import write_text
 
 
@@ -68,6 +69,11 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def _keep(self) -> None:
+        if self.rows == 0:
+            self.file.unlink(missing_ok=True)
+            return
+        if not self.file.exists():
+            raise RunError(f"{self.file} is gone, and {self.rows} rows of it belong to the run. overwrite=true starts over.")
         with self.file.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
         header = rows[0] if rows else self.columns

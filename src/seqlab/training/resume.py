@@ -19,8 +19,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqlab.tasks import SequenceTask
-from seqlab.train.checkpoints import FOLDER, LAST
-from seqlab.train.loggers import MetricsFile
+from seqlab.training.checkpoints import FOLDER, LAST
+from seqlab.training.loggers import MetricsFile
 
 KEY = "seqlab"
 

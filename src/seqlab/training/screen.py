@@ -12,7 +12,7 @@ from rich.table import Table
 from seqlab.data import SequenceData
 from seqlab.runs import Run
 from seqlab.tasks import SequenceTask
-from seqlab.train.trainer import process_rank
+from seqlab.training.trainer import process_rank
 
 console = Console(highlight=False, soft_wrap=True)
 
