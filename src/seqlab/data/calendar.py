@@ -60,27 +60,35 @@ def read_dates(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Dates
     Raises:
         RequestError: a date that is missing or can't be read; row and column are named.
     """
-    if any(frame[c].isna().any() for c in columns):
-        column = next(c for c in columns if frame[c].isna().any())
-        row = int(np.flatnonzero(frame[column].isna())[0])
-        raise RequestError(f"{where}: row {row + 1} has no date (column {column!r}).")
+    cells = frame[list(columns)]
+    _refuse_rows(cells, cells.isna().any(axis=1), where)
     if len(columns) > 1 and {c.lower() for c in columns} <= set(PARTS):
-        parts = frame[list(columns)].rename(columns=str.lower)
-        whole = {"month": 1, "day": 1} | {str(c): parts[c] for c in parts}
-        found = pd.to_datetime(pd.DataFrame(whole, index=frame.index), errors="coerce")
-        texts = parts.astype(str).agg("-".join, axis=1)
-        return _checked(found, texts, columns, where)
-    if len(columns) == 1 and pd.api.types.is_datetime64_any_dtype(frame[columns[0]]):
-        return _naive(frame[columns[0]])
-    if len(columns) == 1 and pd.api.types.is_float_dtype(frame[columns[0]]):
-        texts = frame[columns[0]].map("{:.0f}".format)
-    else:
-        texts = (
-            frame[list(columns)].astype(str).agg(" ".join, axis=1)
-            if len(columns) > 1
-            else frame[columns[0]].astype(str)
+        parts = cells.rename(columns=str.lower).assign(
+            **{p: 1 for p in ("month", "day") if p not in cells.columns.str.lower()}
         )
-    return _checked(_spelled(texts.str.strip()), texts, columns, where)
+        found = pd.to_datetime(parts, errors="coerce")
+    elif len(columns) == 1 and pd.api.types.is_datetime64_any_dtype(cells[columns[0]]):
+        found = cells[columns[0]]
+    else:
+        texts = cells[columns[0]].astype(str)
+        for column in columns[1:]:
+            texts = texts + " " + cells[column].astype(str)
+        found = _spelled(texts.str.strip().str.removesuffix(".0"))
+    _refuse_rows(cells, found.isna(), where)
+    if found.dt.tz is not None:
+        found = found.dt.tz_convert("UTC").dt.tz_localize(None)
+    return found.to_numpy().astype("datetime64[us]")
+
+
+def _refuse_rows(cells: pd.DataFrame, bad: pd.Series[bool], where: str) -> None:
+    if not bad.any():
+        return
+    row = int(np.flatnonzero(bad)[0])
+    shown = " ".join("" if pd.isna(cell) else str(cell) for cell in cells.iloc[row]).strip()
+    raise RequestError(
+        f"{where}: the date {shown!r} in row {row + 1}, column {' + '.join(cells.columns)}, can't be read"
+        f" ({int(bad.sum())} such rows). Expected one spelling in every row, best YYYY-MM-DD or YYYY-MM-DD HH:MM:SS."
+    )
 
 
 def _spelled(texts: pd.Series[str]) -> pd.Series[Any]:
@@ -88,7 +96,7 @@ def _spelled(texts: pd.Series[str]) -> pd.Series[Any]:
     best: tuple[float, pd.Series[Any]] | None = None
     head = texts.iloc[:1]
     for spelling in SPELLINGS:
-        if pd.to_datetime(head, format=spelling, errors="coerce", utc=True).isna().all() and best is not None:
+        if best is not None and pd.to_datetime(head, format=spelling, errors="coerce", utc=True).isna().all():
             continue
         found = pd.to_datetime(texts, format=spelling, errors="coerce", utc=True)
         missed = float(found.isna().sum()) + 0.5 * (not found.is_monotonic_increasing)
@@ -98,22 +106,6 @@ def _spelled(texts: pd.Series[str]) -> pd.Series[Any]:
             break
     assert best is not None
     return best[1]
-
-
-def _checked(found: pd.Series[Any], texts: pd.Series[str], columns: Sequence[str], where: str) -> Dates:
-    if found.isna().any():
-        row = int(np.flatnonzero(found.isna())[0])
-        raise RequestError(
-            f"{where}: the date {texts.iloc[row]!r} in row {row + 1}, column {' + '.join(columns)}, can't be read."
-            " Expected one spelling in every row, best YYYY-MM-DD or YYYY-MM-DD HH:MM:SS."
-        )
-    return _naive(found)
-
-
-def _naive(found: pd.Series[Any]) -> Dates:
-    if found.dt.tz is not None:
-        found = found.dt.tz_convert("UTC").dt.tz_localize(None)
-    return found.to_numpy().astype("datetime64[us]")
 
 
 @dataclass(frozen=True)
@@ -155,7 +147,7 @@ class Step:
         """Return (N,) time stamps in steps, the first row 0: whole numbers where rows are evenly spaced."""
         if self.months:
             months = dates.astype("datetime64[M]").astype(np.float64)
-            return (months - months[0]) / self.months
+            return np.asarray((months - months[0]) / self.months)
         if self.business:
             days = dates.astype("datetime64[D]")
             return np.busday_count(days[0], days).astype(np.float64)

@@ -140,7 +140,7 @@ class ForecastingData(SequenceData):
         rows = prepare(series, columns, fitted, self.fill)
         windows = {split: self._cut_windows(rows, cuts, series, split) for split in SPLITS}
         self._starts = torch.from_numpy(series.bounds[:-1])
-        self._notes = notes(series, columns, fitted)
+        self._notes = notes(series, cuts, columns, fitted)
         self._windows = windows
 
     def _choose(self, series: Series, train: NDArray[np.bool_]) -> Columns:

@@ -161,11 +161,12 @@ def naive_scale(rows: Rows, cuts: Cuts, split: Split, season: int) -> Tensor:
     return torch.stack(means).float()
 
 
-def notes(series: Series, columns: Columns, fitted: Fitted) -> dict[str, Any]:
+def notes(series: Series, cuts: Cuts, columns: Columns, fitted: Fitted) -> dict[str, Any]:
     """Return the counts that a person should know of."""
     missing = np.isnan(columns.values).sum(axis=0)
     constant = np.sum([s.constant for s in fitted.scalers], axis=0)
     found: dict[str, Any] = {"rows": len(columns.values), "series": len(series.names)}
+    found["rows_after_the_split"] = int(np.sum(series.bounds[1:] - cuts.stop))
     found["filled_values"] = {n: int(c) for n, c in zip(columns.names, missing, strict=True) if c}
     found["constant_columns"] = {n: int(c) for n, c in zip(columns.names, constant, strict=True) if c}
     found["columns_left_out"] = list(columns.left_out)
