@@ -134,9 +134,7 @@ class Synthetic(SequenceData):
         return _join(parts)
 
 
-def labelling(
-    train: Sequences, vocabulary_size: int, class_names: Sequence[str], lookback: int | None = None
-) -> Spec:
+def labelling(train: Sequences, vocabulary_size: int, class_names: Sequence[str], lookback: int | None = None) -> Spec:
     """Return the Spec of a task with one label a step; ``lookback`` where every sequence is equally long."""
     assert train.step_y is not None
     return Spec(

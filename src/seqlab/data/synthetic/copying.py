@@ -45,8 +45,8 @@ class Copying(Synthetic):
 
     def __init__(
         self,
-        length: int = 20,
-        items: int = 5,
+        length: int = 10,
+        items: int = 3,
         symbols: int = 8,
         scored: Scored = "all",
         sizes: Sequence[int] = (5000, 500, 500),

@@ -37,7 +37,7 @@ class DelayedRecall(Synthetic):
 
     def __init__(
         self,
-        length: int = 50,
+        length: int = 30,
         symbols: int = 8,
         sizes: Sequence[int] = (5000, 500, 500),
         split_seed: int = 0,
