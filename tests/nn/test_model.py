@@ -302,6 +302,15 @@ def test_bad_batches_are_refused():
         model(batch(SPECS["labelling"]), tbptt=3)
 
 
+@pytest.mark.parametrize("make", MODELS)
+def test_a_value_that_is_not_finite_is_named_if_asked(make):
+    given = batch(SPECS["regression"])
+    given.x[2, 3, 1] = torch.nan
+    assert not make(SPECS["regression"], "lstm", hidden_size=6)(given)[2].isfinite().any()
+    with pytest.raises(RequestError, match="batch index 2, step 3"):
+        make(SPECS["regression"], "lstm", hidden_size=6, check_finite=True)(given)
+
+
 def test_a_spec_gives_features_or_tokens():
     with pytest.raises(RequestError, match=r"either input_size .* or vocabulary_size"):
         StackModel(Spec("regression", output_size=1), "lstm")

@@ -102,7 +102,8 @@ class Block(nn.Module):
             gated_mlp (Griffin, sLSTM), a branch of their own.
         expansion: inner features of the feed-forward branch, as a multiple of H.
         drop_path: share of sequences for which a branch is left out.
-        cell_options: RNN's ``zoneout``, ``variational_dropout``, ``weight_drop``, ``mogrifier`` and ``backend``.
+        cell_options: RNN's ``zoneout``, ``variational_dropout``, ``weight_drop``, ``mogrifier``, ``backend`` and
+            ``check_finite``.
     """
 
     def __init__(

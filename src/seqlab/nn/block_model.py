@@ -20,7 +20,7 @@ class BlockModel(SequenceModel):
         outputs: Q, values a target (quantiles).
         hidden_size, num_layers, dropout, bidirectional, norm, drop_path: see ``BlockStack``.
         conv_kernel, feed_forward, expansion: see ``Block``.
-        zoneout, variational_dropout, weight_drop, mogrifier, backend: see ``RNN``.
+        zoneout, variational_dropout, weight_drop, mogrifier, backend, check_finite: see ``RNN``.
         initial_state, pooling, embedding_size, embedding_dropout, front_kernel, decoding, segment, channel_independent:
             see ``ModelOptions``.
     """
@@ -45,6 +45,7 @@ class BlockModel(SequenceModel):
         weight_drop: float = 0.0,
         mogrifier: int = 0,
         backend: str = "auto",
+        check_finite: bool = False,
         initial_state: InitialStateName = "zero",
         pooling: PoolingName = "last",
         embedding_size: int | None = None,
@@ -84,5 +85,6 @@ class BlockModel(SequenceModel):
             weight_drop=weight_drop,
             mogrifier=mogrifier,
             backend=backend,
+            check_finite=check_finite,
         )
         super().__init__(spec, encoder, outputs, options)

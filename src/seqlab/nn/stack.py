@@ -59,7 +59,8 @@ class Stack(Encoder):
         connection: plain, residual, dense or highway.
         dropout_last: whether the last layer's output is dropped as well.
         read_out: ``last`` returns the last layer's output, ``every`` all layers' side by side (Graves 2013, section 2).
-        cell_options: RNN's ``zoneout``, ``variational_dropout``, ``weight_drop``, ``mogrifier`` and ``backend``.
+        cell_options: RNN's ``zoneout``, ``variational_dropout``, ``weight_drop``, ``mogrifier``, ``backend`` and
+            ``check_finite``.
 
     Raises:
         RequestError: an option is not among those named here, or a number out of its range.

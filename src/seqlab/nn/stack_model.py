@@ -20,7 +20,7 @@ class StackModel(SequenceModel):
         outputs: Q, values a target (quantiles).
         hidden_size, num_layers, dropout, dropout_last, connection, read_out: see ``Stack``.
         bidirectional: whether each layer also runs backward.
-        zoneout, variational_dropout, weight_drop, mogrifier, backend: see ``RNN``.
+        zoneout, variational_dropout, weight_drop, mogrifier, backend, check_finite: see ``RNN``.
         initial_state, pooling, embedding_size, embedding_dropout, front_kernel, decoding, segment, channel_independent:
             see ``ModelOptions``.
     """
@@ -43,6 +43,7 @@ class StackModel(SequenceModel):
         weight_drop: float = 0.0,
         mogrifier: int = 0,
         backend: str = "auto",
+        check_finite: bool = False,
         initial_state: InitialStateName = "zero",
         pooling: PoolingName = "last",
         embedding_size: int | None = None,
@@ -80,5 +81,6 @@ class StackModel(SequenceModel):
             weight_drop=weight_drop,
             mogrifier=mogrifier,
             backend=backend,
+            check_finite=check_finite,
         )
         super().__init__(spec, encoder, outputs, options)
