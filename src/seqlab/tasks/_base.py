@@ -83,6 +83,9 @@ class SequenceTask(LightningModule, ABC):
             raise RequestError(f"task.tbptt must be 0 (off) or a number of steps; got {tbptt}.")
         self.spec, self.tbptt, self.monitor = spec, tbptt, monitor
         self.make_optimizer, self.make_scheduler = make_optimizer, make_scheduler
+        #: Optimiser steps of the whole run, for schedules. Lightning's own estimate would start the training loader
+        #: before a resumed run has put it in its place.
+        self.total_steps = 1
         self.model = make_model(spec=spec, outputs=self.outputs)
         self.train_loss = MeanLoss()
         self.val_loss = MeanLoss()
@@ -151,7 +154,7 @@ class SequenceTask(LightningModule, ABC):
             return optimizer
         schedule = self.make_scheduler(
             optimizer,
-            total_steps=int(self.trainer.estimated_stepping_batches),
+            total_steps=self.total_steps,
             mode="max" if self.higher_is_better else "min",
         )
         if isinstance(schedule, ReduceLROnPlateau):

@@ -73,7 +73,9 @@ class MetricsFile(Logger):
             self.file.unlink(missing_ok=True)
             return
         if not self.file.exists():
-            raise RunError(f"{self.file} is gone, and {self.rows} rows of it belong to the run. overwrite=true starts over.")
+            raise RunError(
+                f"{self.file} is gone, and {self.rows} rows of it belong to the run. overwrite=true starts over."
+            )
         with self.file.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
         header = rows[0] if rows else self.columns

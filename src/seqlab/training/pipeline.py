@@ -33,7 +33,7 @@ from seqlab.training.progress import Bar, StepTimer
 from seqlab.training.request import Request
 from seqlab.training.resume import Resume
 from seqlab.training.scoring import Scores, metric_identities, plain_loader, score
-from seqlab.training.trainer import make_loggers, make_trainer, process_rank, settings
+from seqlab.training.trainer import make_loggers, make_trainer, process_rank, settings, total_steps
 
 log = logging.getLogger("seqlab")
 PREDICTIONS_FILE = "predictions.npz"
@@ -80,10 +80,12 @@ def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) ->
     callbacks = [Guard(folder, own.skip_nan), timer, *_bar(request, task, node), resume]
     trainer = make_trainer(node, task, folder, loggers, callbacks)
     rank, world = trainer.global_rank, trainer.world_size
+    loader = _train_loader(request, data, rank, world)
+    task.total_steps = total_steps(node, len(loader))
     screen.show_start(run, task, data, node, resumed=point[1] if point else None)
     trainer.fit(
         task,
-        _train_loader(request, data, rank, world),
+        loader,
         plain_loader(data, "val", rank, world, data.num_workers),
         ckpt_path=str(point[0]) if point else None,
         weights_only=True,

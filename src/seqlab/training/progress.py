@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from seqlab.tasks import SequenceTask
+
 REFRESH_SECONDS = 0.5
 #: Step times kept for the median: enough for it to stand still, few enough to forget.
 KEPT = 4096
@@ -65,9 +67,8 @@ class Bar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start drawing."""
-        if trainer.is_global_zero:
-            total = trainer.estimated_stepping_batches
-            self.progress.update(self.line, total=None if total == float("inf") else total)
+        if trainer.is_global_zero and isinstance(pl_module, SequenceTask):
+            self.progress.update(self.line, total=pl_module.total_steps)
             self.progress.start()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:

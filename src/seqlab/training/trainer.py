@@ -132,6 +132,25 @@ def make_loggers(node: Mapping[str, Any] | None, folder: Path, at_step: int | No
     return loggers
 
 
+def total_steps(node: Mapping[str, Any], batches: int) -> int:
+    """Return the optimiser steps of a whole run.
+
+    Args:
+        node: the trainer group.
+        batches: of one epoch.
+    """
+    limit = node.get("limit_train_batches")
+    if isinstance(limit, int) and not isinstance(limit, bool):
+        batches = min(batches, limit)
+    elif isinstance(limit, float):
+        batches = int(batches * limit)
+    epochs, most = node.get("max_epochs"), node.get("max_steps") or -1
+    steps = -(-batches // (node.get("accumulate_grad_batches") or 1)) * (1000 if epochs in (None, -1) else epochs)
+    if most > 0 and epochs in (None, -1):
+        return int(most)
+    return max(1, min(steps, most) if most > 0 else steps)
+
+
 def make_trainer(
     node: Mapping[str, Any], task: SequenceTask, folder: Path, loggers: list[Logger], callbacks: list[Callback]
 ) -> Trainer:
