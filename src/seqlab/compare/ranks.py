@@ -46,14 +46,16 @@ def ranks_of(parts: Sequence[tuple[str, Metric, Sequence[Row]]], alpha: float) -
     if len(parts) < 2 or len(everywhere) < 2:
         return None
     scores = np.array([[of[label] for label in everywhere] for of in means])
-    ranks = average_ranks(scores, np.array([metric.higher_is_better for _, metric, _ in parts]))
+    signs = np.array([-1.0 if metric.higher_is_better else 1.0 for _, metric, _ in parts])
+    losses = scores * signs[:, None]
+    ranks = average_ranks(losses)
     order = np.argsort(ranks, kind="stable")
     difference = critical_difference(len(everywhere), len(parts), alpha)
     return Ranks(
         labels=tuple(everywhere[i] for i in order),
         ranks=tuple(float(ranks[i]) for i in order),
         data_sets=tuple(name for name, _, _ in parts),
-        friedman_p=friedman(scores) if len(everywhere) > 2 else None,
+        friedman_p=friedman(losses) if len(everywhere) > 2 else None,
         critical_difference=difference,
         cliques=tuple(cliques(ranks[order], difference)),
         left_out=tuple(sorted(set().union(*means) - set(everywhere))),

@@ -136,16 +136,8 @@ def example_table(section: Section, comparison: Comparison) -> Table:
         span = _span(d.low, d.high, digits)
         rows.append([d.label, str(d.examples), str(d.seeds), fixed(d.mean, digits), span, mcnemar, blocks])
     return Table(
-        f"The same differences to {section.reference}, resampling the test examples instead of the seeds",
-        [
-            "",
-            "examples",
-            "runs each",
-            "difference",
-            _interval_name(comparison),
-            "McNemar p, by seed",
-            "examples resampled",
-        ],
+        f"The same differences to {section.reference} over the test examples instead of the {plural(comparison.over)}",
+        ["", "examples", "runs", "difference", _interval_name(comparison), "McNemar p by seed", "resampled"],
         rows,
     )
 

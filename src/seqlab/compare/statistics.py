@@ -184,22 +184,20 @@ def block_bootstrap(values: Array, block: int, rng: np.random.Generator, level: 
     return float(low), float(high)
 
 
-def average_ranks(scores: Array, higher_is_better: NDArray[np.bool_]) -> Array:
-    """Return the mean rank (g,) of each group over data sets; 1 is the best, ties share their ranks.
+def average_ranks(losses: Array) -> Array:
+    """Return the mean rank (g,) of each group over data sets; 1 is the lowest loss, ties share their ranks.
 
     Args:
-        scores: (d, g).
-        higher_is_better: (d,) direction of each data set's metric.
+        losses: (d, g), signed so that lower is better in every data set.
     """
-    signed = np.where(higher_is_better[:, None], -scores, scores)
-    return np.asarray(stats.rankdata(signed, axis=1).mean(axis=0), dtype=np.float64)
+    return np.asarray(stats.rankdata(losses, axis=1).mean(axis=0), dtype=np.float64)
 
 
-def friedman(scores: Array) -> float:
-    """Return the p of Friedman's test that all groups rank alike, for scores (d, g) with g of 3 or more."""
-    if (np.ptp(scores, axis=1) == 0).all():
+def friedman(losses: Array) -> float:
+    """Return the p of Friedman's test that all groups rank alike, for losses (d, g) with g of 3 or more."""
+    if (np.ptp(losses, axis=1) == 0).all():
         return 1.0
-    return float(stats.friedmanchisquare(*scores.T).pvalue)
+    return float(stats.friedmanchisquare(*losses.T).pvalue)
 
 
 def critical_difference(groups: int, data_sets: int, alpha: float = 0.05) -> float:
