@@ -175,7 +175,7 @@ def test_sigkill_leaves_a_run_that_continues(tmp_path: Path) -> None:
         if process.poll() is None:
             process.kill()
             kills += 1
-        process.wait()
+        process.communicate()
     resumed = seqlab.train(arguments)
     assert kills
     assert fingerprint(resumed) == fingerprint(whole)
