@@ -16,7 +16,7 @@ from scipy import stats
 
 from fabricated_runs import record, write_predictions, write_run, write_runs
 from seqlab.__main__ import main
-from seqlab.compare import compare
+from seqlab.compare import compare, statistics
 from seqlab.errors import RequestError, RunError
 from seqlab.runs import find_runs
 
@@ -70,8 +70,8 @@ def test_differences_are_paired_by_seed_and_adjusted_over_all_pairs(runs):
     assert lstm.t_holm == pytest.approx(p[0], rel=1e-9)  # the largest of the three
     assert (lstm.verdict, rnn.verdict) == ("open", "worse")
     assert lstm.test.flip_least == 0.125
-    needed = int(re.search(r"about (\d+) needed", lstm.reason)[1])
-    assert needed > 4
+    assert lstm.reason == "not enough seeds to tell apart"
+    assert lstm.needed == f"about {statistics.replicates_needed(lstm.test.effect, 0.05 / 3)}"
 
 
 def test_a_named_baseline_makes_a_smaller_family(runs):
@@ -447,7 +447,7 @@ def test_the_table_answers_the_question(runs, capsys):
     text = capsys.readouterr().out
     assert "On co2, gru has the best test/mse: 0.105 (95 %" in text
     assert "It is better than rnn (by 0.212, 67 %, p" in text
-    assert re.search(r"not enough seeds to tell apart \(about \d+ needed\)", text)
+    assert re.search(r"There are not enough seeds to tell gru from lstm \(about \d+ needed\)\.", text)
     assert "The best trivial predictor, seasonal naive (0.300), is beaten." in text
     assert re.search(r"^ 2 +0.090 +0.100 +0.290$", text, re.MULTILINE)
 

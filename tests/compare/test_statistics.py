@@ -112,7 +112,7 @@ def test_bootstrap_is_narrow_with_few_seeds_and_repeats_by_its_generator():
 
 
 def rejected_step_by_step(p: list[float], alpha: float) -> set[int]:
-    """Holm's procedure as he states it: the smallest p against alpha / m, the next against alpha / (m - 1), and so on."""
+    """Holm's procedure as he states it: the smallest p against alpha / m, the next against alpha / (m - 1), ..."""
     rejected: set[int] = set()
     for number in sorted(range(len(p)), key=p.__getitem__):
         if p[number] > alpha / (len(p) - len(rejected)):

@@ -9,6 +9,9 @@ from seqlab.compare.differences import Difference
 from seqlab.compare.scores import Row
 from seqlab.compare.wording import counted, decimals, fixed, listed, percent, word
 
+#: Rows that a sentence names before it counts the others.
+NAMED = 6
+
 
 def question(comparison: Comparison) -> str:
     """Return what a comparison asks."""
@@ -54,11 +57,23 @@ def _differences(section: Section) -> list[str]:
         parts.append(f"{listed(told['better'])} {verb} better than {against}.")
     if told["worse"]:
         parts.append(f"{word(subject)} is better than {listed(told['worse'])}.")
+    return [*parts, *_open(section)]
+
+
+def _open(section: Section) -> list[str]:
+    """Return what the data does not decide, by reason."""
     reasons: dict[str, list[str]] = {}
     for d in section.differences:
         if d.verdict == "open":
-            reasons.setdefault(d.reason, []).append(d.label)
-    parts += [f"{listed(labels)} and {against}: {reason}." for reason, labels in reasons.items()]
+            reasons.setdefault(d.reason, []).append(f"{d.label} ({d.needed} needed)" if d.needed else d.label)
+    against = word(section.reference)
+    parts = []
+    for reason, labels in reasons.items():
+        named = labels if len(labels) <= NAMED + 1 else [*labels[:NAMED], f"{len(labels) - NAMED} others"]
+        if reason.endswith(" to tell apart"):
+            parts.append(f"There are {reason.removesuffix(' apart')} {against} from {listed(named)}.")
+        else:
+            parts.append(f"{against} and {listed(named)}: {reason}.")
     return parts
 
 

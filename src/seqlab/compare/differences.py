@@ -15,6 +15,7 @@ from seqlab.compare.statistics import Array, Paired, holm, paired, replicates_ne
 from seqlab.errors import RequestError, did_you_mean
 
 Verdict = Literal["better", "worse", "open"]
+NOT_ENOUGH = "not enough {} to tell apart"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Difference:
         t_holm: p of the paired t test over the family.
         flip_holm: p of the sign-flip test over the family.
         verdict: of the t test at the family's level; "open" is not "equal".
-        reason: why it is open, in words, with the number of seeds that would be needed.
+        reason: why it is open, in words.
+        needed: how many seeds would tell the two apart (``about 11``), where more would help.
     """
 
     label: str
@@ -38,6 +40,7 @@ class Difference:
     flip_holm: float = math.nan
     verdict: Verdict = "open"
     reason: str = ""
+    needed: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,8 @@ def differences_of(
     others = [row for row in rows if row is not reference]
     if baseline is not None:
         return reference.label, _judged([(row, reference) for row in others], reference.label, metric, pairing)
-    rest = itertools.combinations(others, 2)
-    family = [*((row, reference) for row in others), *rest]
-    return reference.label, _judged(family, reference.label, metric, pairing)[: len(others)]
+    rest = list(itertools.combinations(others, 2))
+    return reference.label, _judged([(row, reference) for row in others], reference.label, metric, pairing, rest)
 
 
 def _reference(rows: Sequence[Row], trivial: dict[str, float], baseline: str | None) -> Row:
@@ -108,20 +110,26 @@ def shared(a: Row, b: Row, over: Sequence[str]) -> tuple[Array, Array]:
 
 
 def _judged(
-    pairs: Sequence[tuple[Row, Row]], reference: str, metric: Metric, pairing: Pairing
+    pairs: Sequence[tuple[Row, Row]],
+    reference: str,
+    metric: Metric,
+    pairing: Pairing,
+    rest: Sequence[tuple[Row, Row]] = (),
 ) -> tuple[Difference, ...]:
-    tests = [_test(a, b, pairing) for a, b in pairs]
+    """Return the differences of ``pairs``, tested as one family with the ``rest``."""
+    tests = [_test(a, b, pairing) for a, b in (*pairs, *rest)]
     t_holm = holm(np.array([test.t_p if test else math.nan for test in tests]))
     flip_holm = holm(np.array([test.flip_p if test else math.nan for test in tests]))
     alpha = 1 - pairing.level
     found = []
-    for (a, b), test, t, flip in zip(pairs, tests, t_holm, flip_holm, strict=True):
+    for (a, b), test, t, flip in zip(pairs, tests, t_holm, flip_holm, strict=False):
+        verdict: Verdict = "open"
+        reason = needed = ""
         if test is not None and t < alpha:
-            verdict: Verdict = "better" if (test.difference.mean > 0) == metric.higher_is_better else "worse"
-            found.append(Difference(a.label, reference, test, float(t), float(flip), verdict))
+            verdict = "better" if (test.difference.mean > 0) == metric.higher_is_better else "worse"
         else:
-            reason = _reason(a, b, test, alpha / len(pairs), pairing.over)
-            found.append(Difference(a.label, reference, test, float(t), float(flip), "open", reason))
+            reason, needed = _reason(a, b, test, alpha / len(tests), pairing.over)
+        found.append(Difference(a.label, reference, test, float(t), float(flip), verdict, reason, needed))
     return tuple(found)
 
 
@@ -134,18 +142,18 @@ def _test(a: Row, b: Row, pairing: Pairing) -> Paired | None:
     return paired(left, right, pairing.rng, pairing.level, a.overlap, pairing.bootstrap)
 
 
-def _reason(a: Row, b: Row, test: Paired | None, alpha: float, over: Sequence[str]) -> str:
+def _reason(a: Row, b: Row, test: Paired | None, alpha: float, over: Sequence[str]) -> tuple[str, str]:
+    """Return why two rows are not told apart, and how many replicates would do at ``alpha``."""
     what = "folds" if FOLD in over else "seeds" if tuple(over) == ("seed",) else "replicates"
     if not (a.finite and b.finite):
-        return "a score is not finite"
+        return "a score is not finite", ""
     if test is None:
-        return f"no {what} in common"
+        return f"no {what} in common", ""
     if test.difference.n < 2:
-        return f"one of the {what} in common: no test"
+        return f"one of the {what} in common: no test", ""
     if math.isnan(test.effect):
-        return "equal" if test.difference.mean == 0 else f"the difference is the same in all {what}: no test"
+        return "equal" if test.difference.mean == 0 else f"the difference is the same in all {what}: no test", ""
     if what == "folds":
-        return "not enough folds to tell apart"
+        return NOT_ENOUGH.format(what), ""
     needed = replicates_needed(test.effect, alpha)
-    count = "over 1,000" if needed is None else f"about {max(needed, test.difference.n + 1):,}"
-    return f"not enough {what} to tell apart ({count} needed)"
+    return NOT_ENOUGH.format(what), "over 1,000" if needed is None else f"about {max(needed, test.difference.n + 1):,}"

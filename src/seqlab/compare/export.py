@@ -76,7 +76,7 @@ def _flat(e: Estimate) -> dict[str, Any]:
 def _flat_difference(d: Difference | None) -> dict[str, Any]:
     if d is None:
         return {}
-    found: dict[str, Any] = {"reference": d.reference, "verdict": d.verdict, "reason": d.reason}
+    found: dict[str, Any] = {"reference": d.reference, "verdict": d.verdict, "reason": d.reason, "needed": d.needed}
     if d.test is not None:
         e = d.test.difference
         found |= {"pairs": e.n, "difference": e.mean, "difference_low": e.low, "difference_high": e.high}

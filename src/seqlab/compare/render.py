@@ -121,7 +121,8 @@ def _difference_cells(d: Difference, digits: int) -> list[str]:
     e = d.test.difference
     cells = [d.label, str(e.n), fixed(e.mean, digits), _span(e.low, e.high, digits), number(d.test.effect)]
     tests = [p_value(p) for p in (d.test.t_p, d.t_holm, d.test.flip_p, d.test.flip_least)]
-    return [*cells, *tests, d.reason or d.verdict]
+    needed = f" ({d.needed} needed)" if d.needed else ""
+    return [*cells, *tests, d.reason + needed if d.reason else d.verdict]
 
 
 def example_table(section: Section, comparison: Comparison) -> Table:

@@ -5,6 +5,7 @@ Letters: n replicates (seeds or folds), g groups, d data sets, e test examples. 
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 
@@ -142,13 +143,15 @@ def replicates_needed(effect: float, alpha: float = 0.05, power: float = 0.8, mo
     """
     if not np.isfinite(effect) or effect == 0:
         return None
-    n = np.arange(2, most + 1)
-    critical = stats.t.ppf(1 - alpha / 2, n - 1)
-    centre = abs(effect) * np.sqrt(n)
-    # Where the far tail underflows SciPy returns NaN; there the near tail is all of the power.
-    reached = stats.nct.sf(critical, n - 1, centre) + np.nan_to_num(stats.nct.cdf(-critical, n - 1, centre))
-    enough = np.flatnonzero(reached >= power)
-    return int(n[enough[0]]) if len(enough) else None
+
+    def reached(n: int) -> float:
+        critical, centre = float(stats.t.ppf(1 - alpha / 2, n - 1)), abs(effect) * math.sqrt(n)
+        far = float(stats.nct.cdf(-critical, n - 1, centre))  # NaN where it underflows: the near tail is all of it
+        return float(stats.nct.sf(critical, n - 1, centre)) + (0.0 if math.isnan(far) else far)
+
+    sizes = range(2, most + 1)
+    place = bisect.bisect_left(sizes, power, key=reached)
+    return sizes[place] if place < len(sizes) else None
 
 
 def mcnemar(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> tuple[int, int, float]:
