@@ -186,11 +186,25 @@ def test_a_learned_initial_state_starts_as_the_cells_own_and_is_trained(cell):
     assert (learned(given) - zero(given)).abs().max() > 1e-3
 
 
-def test_counters_and_infinities_of_a_state_are_not_trained():
-    template = (torch.zeros(1, 2), (torch.full((1, 3), -torch.inf), torch.ones(1, dtype=torch.int64)))
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("decoding", ["direct", "recursive", "segment"])
+def test_every_trained_parameter_is_used(make, decoding):
+    options = {"num_layers": 2, "decoding": decoding, "segment": 3, "initial_state": "learned"}
+    model = make(SPECS["forecasting"], "lstm", hidden_size=6, **options)
+    model(batch(SPECS["forecasting"])).sum().backward()
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_counters_infinities_and_empty_tails_of_a_state_are_not_trained():
+    template = (
+        torch.zeros(1, 2),
+        (torch.full((1, 3), -torch.inf), torch.ones(1, dtype=torch.int64)),
+        torch.zeros(1, 0),
+    )
     learned = LearnedState(template)
-    assert [p.requires_grad for p in learned.start] == [True, False, False]
-    value, (infinite, counter) = learned(5)
+    assert [p.requires_grad for p in learned.start] == [True, False, False, False]
+    value, (infinite, counter), tail = learned(5)
+    assert tail.shape == (5, 0)
     assert value.shape == (5, 2)
     assert (infinite == -torch.inf).all()
     assert counter.tolist() == [1] * 5

@@ -32,7 +32,7 @@ def size_of(state: NestedState) -> int:
 class LearnedState(nn.Module):
     """An initial state that is trained; it starts as the cell's own.
 
-    Tensors that can't be trained (counters, and infinities that mark "nothing yet") stay what they are.
+    Tensors that can't be trained (counters, infinities that mark "nothing yet", empty tails) stay what they are.
 
     Args:
         template: the cell's own initial state for one sequence, tensors (1, ...).
@@ -59,4 +59,5 @@ class LearnedState(nn.Module):
 def _parameter(leaf: Tensor) -> nn.Parameter:
     """Return the tensor as a parameter; a complex one as real pairs, which every optimiser takes."""
     leaf = (torch.view_as_real(leaf) if leaf.is_complex() else leaf).detach().clone()
-    return nn.Parameter(leaf, requires_grad=leaf.is_floating_point() and bool(leaf.isfinite().all()))
+    trained = leaf.is_floating_point() and leaf.numel() > 0 and bool(leaf.isfinite().all())
+    return nn.Parameter(leaf, requires_grad=trained)
