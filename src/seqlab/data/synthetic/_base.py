@@ -6,16 +6,17 @@ import hashlib
 import inspect
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlab.data._base import SPLITS, Predictor, SequenceData, Spec, Split
-from seqlab.data.sequences import Array, Ints, Sequences, always, by_token, count_labels, log_probabilities
-from seqlab.errors import RequestError, did_you_mean
+from seqlab.data._base import SPLITS, Spec, Split
+from seqlab.data._stored import Stored, at_least
+from seqlab.data.sequences import Array, Ints, Sequences, count_labels
+from seqlab.errors import RequestError
 
 #: The first tokens of every task; a task's own begin at FIRST. 0 is padding and 1 the unknown token everywhere.
 BLANK, FIRST = 2, 3
@@ -42,7 +43,7 @@ class Drawn:
         return Drawn(self.x[chosen], self.y[chosen], None if self.lengths is None else self.lengths[chosen])
 
 
-class Synthetic(SequenceData):
+class Synthetic(Stored):
     """A task that draws its sequences from ``split_seed``.
 
     A sequence's content decides which split it may stand in, so that the splits are disjoint however few different
@@ -65,9 +66,8 @@ class Synthetic(SequenceData):
         if len(sizes) != 3 or any(not isinstance(n, int) or n < 1 for n in sizes):
             raise RequestError(f"data.sizes are three numbers (train, val, test) from 1; got {list(sizes)}.")
         at_least("split_seed", split_seed, 0)
+        super().__init__(batch_size, num_workers)
         self.sizes, self.split_seed = dict(zip(SPLITS, sizes, strict=True)), split_seed
-        self.batch_size, self.num_workers = batch_size, num_workers
-        self._splits: dict[Split, Sequences] = {}
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int, split: Split) -> Drawn:
@@ -85,37 +85,8 @@ class Synthetic(SequenceData):
                 digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
-    def setup(self) -> None:
-        if not self._splits:
-            self._splits = {split: self._make(number, split) for number, split in enumerate(SPLITS)}
-
-    def examples(self, split: Split) -> Sequences:
-        return self._splits[split]
-
-    @property
-    def spec(self) -> Spec:
-        if not self._splits:
-            raise RuntimeError("setup() comes before spec")
-        return self.describe(self._splits["train"])
-
-    @abstractmethod
-    def describe(self, train: Sequences) -> Spec:
-        """Return the Spec, given the training split."""
-
-    def baselines(self, split: Split) -> Mapping[str, Predictor]:
-        """Return the trivial predictor: the shares of the classes given the current token, or of all, or the mean."""
-        spec, train = self.spec, self._splits["train"]
-        if train.step_y is not None:
-            assert spec.vocabulary_size is not None
-            return {"memoryless": by_token(train.values, train.step_y, spec.vocabulary_size, spec.output_size)}
-        assert train.y is not None
-        if spec.kind == "regression":
-            return {"mean": always(train.y.mean(0))}
-        return {"majority": always(log_probabilities(np.array(spec.class_counts)))}
-
-    def notes(self) -> dict[str, Any]:
-        lengths = {split: np.diff(part.offsets) for split, part in self._splits.items()}
-        return {f"longest/{split}": int(n.max()) for split, n in lengths.items()}
+    def prepare(self) -> dict[Split, Sequences]:
+        return {split: self._make(number, split) for number, split in enumerate(SPLITS)}
 
     def _make(self, number: int, split: Split) -> Sequences:
         rng = np.random.default_rng((self.split_seed, number))
@@ -145,26 +116,6 @@ def labelling(train: Sequences, vocabulary_size: int, class_names: Sequence[str]
         lookback=lookback,
         class_counts=count_labels(train.step_y, len(class_names)),
     )
-
-
-def at_least(name: str, value: int, least: int, reason: str = "") -> None:
-    """Refuse ``data.<name>`` below ``least``.
-
-    Raises:
-        RequestError: it is below, or no whole number.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise RequestError(f"data.{name} must be a whole number from {least}{reason}; got {value!r}.")
-
-
-def one_of(name: str, value: str, options: Sequence[str]) -> None:
-    """Refuse a value of ``data.<name>`` that is not among ``options``.
-
-    Raises:
-        RequestError: it is not.
-    """
-    if value not in options:
-        raise RequestError(f"data.{name}={value!r} is unknown.{did_you_mean(str(value), options)}")
 
 
 def positions(rng: np.random.Generator, count: int, slots: int, chosen: int) -> Ints:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlab.data._base import Spec, Split
+from seqlab.data._stored import at_least
 from seqlab.data.sequences import Sequences
-from seqlab.data.synthetic._base import Drawn, Synthetic, at_least
+from seqlab.data.synthetic._base import Drawn, Synthetic
 
 
 class Adding(Synthetic):

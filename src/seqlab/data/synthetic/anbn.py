@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlab.data._base import Spec, Split
+from seqlab.data._stored import at_least
 from seqlab.data.sequences import UNLABELLED, Sequences
-from seqlab.data.synthetic._base import FIRST, Drawn, Synthetic, at_least, labelling
+from seqlab.data.synthetic._base import FIRST, Drawn, Synthetic, labelling
 
 A, B = FIRST, FIRST + 1
 ANY, MORE, END = 0, 1, 2

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from seqlab.data._base import Spec, Split
+from seqlab.data._stored import at_least, one_of
 from seqlab.data.sequences import UNLABELLED, Sequences
-from seqlab.data.synthetic._base import BLANK, FIRST, Drawn, Synthetic, at_least, labelling, one_of
+from seqlab.data.synthetic._base import BLANK, FIRST, Drawn, Synthetic, labelling
 
 Scored = Literal["all", "recall"]
 DELIMITER, RECALL, SYMBOL = FIRST, FIRST + 1, FIRST + 2

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqlab.data._base import Spec, Split
+from seqlab.data._stored import at_least
 from seqlab.data.sequences import Sequences, count_labels
-from seqlab.data.synthetic._base import FIRST, Drawn, Synthetic, at_least
+from seqlab.data.synthetic._base import FIRST, Drawn, Synthetic
 
 CUE, QUERY, SYMBOL = FIRST, FIRST + 1, FIRST + 2
 
