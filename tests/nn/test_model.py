@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seqlab import config
 from seqlab.data import Batch, Spec
 from seqlab.errors import RequestError
-from seqlab.nn import BlockModel, SequenceModel, StackModel
+from seqlab.nn import RNN, BlockModel, SequenceModel, StackModel
 from seqlab.nn.state import LearnedState, leaves
 
 CELLS = ["lstm", "mingru"]
@@ -314,6 +314,21 @@ def test_bad_batches_are_refused():
         model(Batch(x=torch.ones(4, 7, 1, dtype=torch.int64), index=torch.arange(4)))
     with pytest.raises(RequestError, match=r"task\.tbptt needs model\.bidirectional=false"):
         model(batch(SPECS["labelling"]), tbptt=3)
+
+
+@pytest.mark.parametrize(("make", "module"), [(StackModel, "stack"), (BlockModel, "block")])
+def test_the_cells_options_reach_every_layer(make, module, monkeypatch):
+    seen = []
+
+    class Recorder(RNN):
+        def __init__(self, *args, zoneout, variational_dropout, weight_drop, mogrifier, backend, **options) -> None:
+            seen.append((zoneout, variational_dropout, weight_drop, mogrifier, backend))
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(f"seqlab.nn.{module}.RNN", Recorder)
+    wrappers = {"zoneout": 0.1, "variational_dropout": 0.2, "weight_drop": 0.3, "mogrifier": 2, "backend": "loop"}
+    make(SPECS["regression"], "lstm", hidden_size=6, num_layers=2, **wrappers)
+    assert seen == [tuple(wrappers.values())] * 2
 
 
 @pytest.mark.parametrize("make", MODELS)
