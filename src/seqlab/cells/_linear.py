@@ -102,7 +102,7 @@ class LinearCell(RecurrentCell):
 
     family: ClassVar[str] = "linear"
     backends: ClassVar[tuple[str, ...]] = ("auto", "loop", "scan")
-    segment: ClassVar[int | None] = None
+    segment: int | None = None
 
     @abstractmethod
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -37,7 +35,7 @@ class Mamba(LinearCell):
         rank: R; None: H / 16, rounded up.
     """
 
-    segment: ClassVar[int | None] = 32
+    segment: int | None = 32
 
     def __init__(
         self,
