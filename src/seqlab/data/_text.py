@@ -95,6 +95,7 @@ class LabelledText(SequenceData):
         self._fingerprint: str | None = None
         self._encoder: TextEncoder | None = None
         self._spec: Spec | None = None
+        self._restored = False
         self._tokens: dict[Split, Tokens] = {}
         self._notes: dict[str, Any] = {}
 
@@ -120,17 +121,18 @@ class LabelledText(SequenceData):
             return
         arrays = cached("text", self._key(), self._prepare, self.cache)
         meta = json.loads(array_text(arrays["meta"]))
-        self._encoder = TextEncoder.from_json(meta["tokenizer"])
+        self._notes = meta["notes"]
+        self._notes["padding_share"] = padding_share(np.diff(arrays["train_offsets"]), self.batch_size)
+        if self._spec is None:
+            self._encoder = TextEncoder.from_json(meta["tokenizer"])
+            table = None
+            if self.vectors is not None:
+                table, self._notes["vectors_covered"] = self._read_vectors(self.vectors, self._encoder.vocabulary)
+            self._spec = self._make_spec(meta["class_names"], meta["class_counts"], table, self.ordinal)
         self._tokens = {
             split: Tokens(arrays[f"{split}_flat"], arrays[f"{split}_offsets"], arrays[f"{split}_labels"])
             for split in SPLITS
         }
-        self._notes = meta["notes"]
-        self._notes["padding_share"] = padding_share(np.diff(arrays["train_offsets"]), self.batch_size)
-        table = None
-        if self.vectors is not None:
-            table, self._notes["vectors_covered"] = self._read_vectors(self.vectors, self._encoder.vocabulary)
-        self._spec = self._make_spec(meta["class_names"], meta["class_counts"], table, self.ordinal)
 
     @property
     def spec(self) -> Spec:
@@ -173,10 +175,12 @@ class LabelledText(SequenceData):
     def restore(self, artifacts: Mapping[str, str]) -> None:
         """Take up what ``artifacts`` returned: ``spec`` and ``encode`` then work without the source.
 
-        Pretrained vectors are zeros of the right shape, for the trained embedding to be loaded into.
+        A ``setup`` that follows reads the source with this vocabulary and these classes. Pretrained vectors are
+        zeros of the right shape, for the trained embedding to be loaded into.
         """
         self._encoder = TextEncoder.from_json(artifacts["tokenizer.json"])
         classes = json.loads(artifacts["classes.json"])
+        self._restored = True
         size = classes["vectors"]
         vectors = None if size is None else torch.zeros(self._encoder.vocabulary_size, size)
         self._spec = self._make_spec(classes["class_names"], classes["class_counts"], vectors, classes["ordinal"])
@@ -186,13 +190,20 @@ class LabelledText(SequenceData):
         tokens, _, _ = self._fitted()[0].encode(texts)
         return tokens.__getitems__(range(len(texts)))
 
+    @property
+    def restored_classes(self) -> tuple[str, ...] | None:
+        """The class names of the run that was restored; None where the source is to decide."""
+        return self.spec.class_names if self._restored else None
+
     def _fitted(self) -> tuple[TextEncoder, Spec]:
         if self._encoder is None or self._spec is None:
             raise RuntimeError("setup() or restore() comes first")
         return self._encoder, self._spec
 
     def _key(self) -> dict[str, Any]:
-        return {"source": self.fingerprint(), **asdict(self.preparation), "tokenizers": tokenizers.__version__}
+        restored = dict(self.artifacts()) if self._restored else None
+        versions = {"tokenizers": tokenizers.__version__}
+        return {"source": self.fingerprint(), **asdict(self.preparation), **versions, "restored": restored}
 
     def _make_spec(
         self, names: Sequence[str], counts: Sequence[int], vectors: torch.Tensor | None, ordinal: bool
@@ -234,7 +245,7 @@ class LabelledText(SequenceData):
         if choice.duplicates == "drop":
             texts = {s: [t for t, stays in zip(texts[s], keep[s].tolist(), strict=True) if stays] for s in SPLITS}
             labels = {s: labels[s][keep[s]] for s in SPLITS}
-        self._check(labels, corpus.class_names)
+        self._check(labels, () if self._restored else corpus.class_names)
         return texts, labels, {**notes, "duplicates": choice.duplicates}
 
     @staticmethod
@@ -249,7 +260,7 @@ class LabelledText(SequenceData):
     def _prepare(self) -> Arrays:
         corpus = self.corpus()
         texts, labels, found = self._divide(corpus)
-        encoder = TextEncoder.fit(texts["train"], self.preparation.tokenizer)
+        encoder = self._encoder or TextEncoder.fit(texts["train"], self.preparation.tokenizer)
         notes: dict[str, Any] = {**corpus.notes, **found, "vocabulary_size": encoder.vocabulary_size}
         arrays: Arrays = {}
         for split in SPLITS:
@@ -274,7 +285,7 @@ class LabelledText(SequenceData):
         corpus = self.corpus()
         texts, labels, _ = self._divide(corpus)
         by_character = self.preparation.tokenizer.kind == "char"
-        return {**naive_bayes(texts["train"], labels["train"], texts, by_character)}
+        return {**naive_bayes(texts["train"], labels["train"], texts, len(corpus.class_names), by_character)}
 
     def _read_vectors(self, path: Path, vocabulary: Sequence[str]) -> tuple[torch.Tensor, float]:
         def read() -> Arrays:

@@ -14,26 +14,32 @@ from torch import Tensor
 
 from seqlab.data._base import Batch, Predictor, Split
 
+#: Log-probability of what never occurred: finite, so that a mean over examples survives it.
+FLOOR = np.float32(np.log(1e-12))
+
 
 def class_log_priors(counts: Sequence[int]) -> NDArray[np.float32]:
-    """Return (C,) log shares of the classes in training; -inf is floored, so that no score is lost to it."""
+    """Return (C,) log shares of the classes in training; a class without examples gets the floor."""
     shares = np.asarray(counts, dtype=np.float32)
-    floored: NDArray[np.float32] = np.log(np.maximum(shares / shares.sum(), np.float32(1e-12)))
-    return floored
+    with np.errstate(divide="ignore"):
+        found: NDArray[np.float32] = np.maximum(np.log(shares / shares.sum()), FLOOR)
+    return found
 
 
 def naive_bayes(
     texts: Sequence[str],
     labels: NDArray[np.int64],
     others: Mapping[Split, Sequence[str]],
+    classes: int,
     characters: bool = False,
 ) -> dict[str, NDArray[np.float32]]:
     """Fit multinomial naive Bayes (alpha 1) and return (N, C) log-probabilities of each set of texts.
 
     Args:
         texts: the training split.
-        labels: (N,) its class numbers, in which each of the C classes occurs.
+        labels: (N,) its class numbers.
         others: the texts to judge, by name.
+        classes: C; one that no label names gets the floor.
         characters: count 1- to 4-character grams inside words, instead of words and pairs of neighbouring words
             (where no text holds a word of two letters, characters are counted all the same).
     """
@@ -42,7 +48,11 @@ def naive_bayes(
     else:
         counter = CountVectorizer(ngram_range=(1, 2))
     model = MultinomialNB(alpha=1.0).fit(counter.fit_transform(texts), labels)
-    return {name: model.predict_log_proba(counter.transform(t)).astype(np.float32) for name, t in others.items()}
+    found: dict[str, NDArray[np.float32]] = {}
+    for name, judged in others.items():
+        found[name] = np.full((len(judged), classes), FLOOR, dtype=np.float32)
+        found[name][:, model.classes_] = model.predict_log_proba(counter.transform(judged))
+    return found
 
 
 def lookup(log_probabilities: NDArray[np.float32]) -> Predictor:

@@ -6,7 +6,8 @@ import ast
 import hashlib
 import re
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,16 +95,7 @@ class StdlibDocs(LabelledText):
 
     def corpus(self) -> Corpus:
         """Parse the library's sources and return their docstrings."""
-        trees = [(number, path, ast.parse(path.read_bytes())) for number, path in _sources()]
-        revealing = _revealing_names((number, path, tree) for number, path, tree in trees)
-        texts: list[str] = []
-        labels: list[int] = []
-        for number, _, tree in trees:
-            for docstring in _docstrings(tree):
-                text = _clean(docstring, revealing)
-                if len(text.split()) >= self.min_words:
-                    texts.append(text)
-                    labels.append(number)
+        texts, labels = _labelled_docstrings(self.min_words)
         return Corpus({"train": texts}, {"train": np.array(labels, dtype=np.int64)}, tuple(AREAS))
 
     def source_digest(self) -> str:
@@ -130,13 +122,23 @@ def _sources() -> Iterator[tuple[int, Path]]:
                     yield number, path
 
 
+@cache
+def _labelled_docstrings(min_words: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return all texts and area numbers; parsing takes seconds and is asked for by split and by baseline."""
+    trees = [(number, path, ast.parse(path.read_bytes())) for number, path in _sources()]
+    revealing = _revealing_names(trees)
+    texts = ((_clean(text, revealing), number) for number, _, tree in trees for text in _docstrings(tree))
+    kept = [(text, number) for text, number in texts if len(text.split()) >= min_words]
+    return tuple(text for text, _ in kept), tuple(number for _, number in kept)
+
+
 def _docstrings(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node)):
             yield text
 
 
-def _revealing_names(trees: Iterator[tuple[int, Path, ast.Module]]) -> frozenset[str]:
+def _revealing_names(trees: Iterable[tuple[int, Path, ast.Module]]) -> frozenset[str]:
     """Return the lower-cased names of modules, and of public top-level functions and classes, of one area alone."""
     areas: dict[str, set[int]] = {}
     for number, path, tree in trees:

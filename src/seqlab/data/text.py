@@ -105,7 +105,7 @@ class TextData(LabelledText):
     def corpus(self) -> Corpus:
         """Read the files or the hub's dataset."""
         rows = self.source.read()
-        names, labels = number_labels(rows, self.class_names, self.files.first_label)
+        names, labels = number_labels(rows, self.restored_classes or self.class_names, self.files.first_label)
         notes = {
             f"{what}/{split}": count for split, part in rows.items() for what, count in part.notes.items() if count
         }

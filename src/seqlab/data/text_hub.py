@@ -87,9 +87,9 @@ class HubSource:
             else:
                 found = datasets.load_dataset(self.options.id, self.options.config, revision=self.options.revision)
         except (OSError, ValueError, RuntimeError) as error:  # no network, no such dataset or configuration
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
             raise RequestError(
-                f"The dataset {self._name!r} can't be had: {reason} Without a network give a local copy: data.path=."
+                f"The dataset {self._name!r} can't be had: {reason}. Without a network give a local copy by data.path."
             ) from error
         return found if isinstance(found, dict) else {"train": found}
 

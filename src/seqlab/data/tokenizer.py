@@ -32,7 +32,8 @@ class TokenizerOptions:
     Attributes:
         kind: "word", "char", or "bpe" (byte-pair pieces over bytes: no text is unknown).
         lowercase: whether upper case is folded.
-        unescape: whether HTML entities, whole or without their ``&``, and backslashes are undone first.
+        unescape: whether HTML entities, whole or without their ``&``, become their marks, and HTML line breaks and
+            backslashes white space.
         min_frequency: occurrences in the training split that a token needs.
         max_size: V at most, padding and unknown included; None for no limit.
         max_length: tokens kept of each text; None for all.
@@ -189,9 +190,10 @@ _PARTS: dict[str, Callable[[TokenizerOptions], tuple[Tokenizer, trainers.Trainer
 def _normalizer(options: TokenizerOptions) -> normalizers.Normalizer:
     steps: list[normalizers.Normalizer] = [normalizers.NFC()]
     if options.unescape:
-        entities = {"#39": "'", "quot": '"', "lt": "<", "gt": ">", "nbsp": " ", "amp": "&"}
+        steps.append(normalizers.Replace(Regex(r"<br ?/?>|\\"), " "))
+        # The ampersand first: "&amp;lt;" was escaped twice.
+        entities = {"amp": "&", "#39": "'", "quot": '"', "lt": "<", "gt": ">", "nbsp": " "}
         steps += [normalizers.Replace(Regex(rf"(&|\b|(?=#)){name};"), mark) for name, mark in entities.items()]
-        steps.append(normalizers.Replace("\\", " "))
     if options.lowercase:
         steps.append(normalizers.Lowercase())
     return normalizers.Sequence(steps)

@@ -23,8 +23,8 @@ RESERVED = 2
 def read_vectors(path: Path, vocabulary: Sequence[str]) -> tuple[Tensor, float]:
     """Read the vectors of ``vocabulary`` from lines ``word v1 ... vE`` (word2vec's first line ``N E`` is passed over).
 
-    A word that the file lacks is drawn from a normal distribution with the mean and deviation of the vectors found,
-    by a generator that its own place seeds; padding is zero.
+    A word that the file lacks is drawn from a normal distribution with the mean and deviation of the vectors found, the
+    same in every run; padding is zero.
 
     Args:
         path: the file, plain or .gz, UTF-8.
@@ -58,7 +58,6 @@ def read_vectors(path: Path, vocabulary: Sequence[str]) -> tuple[Tensor, float]:
             " `word v1 ... vE` in UTF-8; does data.tokenizer.lowercase fit the file?"
         )
     known = np.stack(list(found.values()))
-    # A generator of its own: the run's seed and other draws don't move the vectors of missing words.
     table = np.random.default_rng(0).normal(known.mean(), known.std(), (len(vocabulary), known.shape[1]))
     table[list(found)] = known
     table[PADDING] = 0.0
