@@ -81,7 +81,7 @@ def test_at_the_first_step_inside_an_epoch_and_around_its_end(tmp_path: Path, mo
 )
 @pytest.mark.slow
 def test_with_every_moving_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]) -> None:
-    check(tmp_path, monkeypatch, (2, 7, 12, 13, 14, 20, 26), *overrides)
+    check(tmp_path, monkeypatch, (2, 7, 12, 13, 14, 20), *overrides)
 
 
 def test_tensorboard_is_one_continuous_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path: Path, mon
     whole = fingerprint(seqlab.train(tiny(tmp_path / "whole")))
     again = tiny(tmp_path / "again", OFTEN)
     last = stop_at(20, again, monkeypatch).folder / "checkpoints" / "last.ckpt"
-    last.write_bytes(last.read_bytes()[:5000])
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     with pytest.warns(UserWarning, match="Trying the checkpoint before it"):
         resumed = seqlab.train(again)
     assert fingerprint(resumed) == whole
@@ -112,10 +112,9 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path: Path, mon
 def test_two_corrupt_checkpoints_start_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fingerprint(seqlab.train(tiny(tmp_path / "whole")))
     again = tiny(tmp_path / "again", OFTEN)
-    for name in ("last.ckpt", "previous.ckpt"):
-        (stop_at(20, again, monkeypatch).folder / "checkpoints" / name).write_bytes(b"") if name == "last.ckpt" else None
-    (run,) = find_runs(tmp_path / "again")
-    (run.folder / "checkpoints" / "previous.ckpt").write_bytes(b"rubbish")
+    checkpoints = stop_at(20, again, monkeypatch).folder / "checkpoints"
+    (checkpoints / "last.ckpt").write_bytes(b"")
+    (checkpoints / "previous.ckpt").write_bytes(b"rubbish")
     with pytest.warns(UserWarning, match="Trying the checkpoint before it"):
         resumed = seqlab.train(again)
     assert fingerprint(resumed) == whole
@@ -139,7 +138,10 @@ def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     """Start a long run in a process of its own and wait for its first checkpoint."""
     arguments = tiny(tmp_path, "trainer.max_epochs=400", "trainer.checkpoint.every_n_steps=5", *overrides)
     process = subprocess.Popen(
-        [sys.executable, "-m", "seqlab", "train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "seqlab", "train", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.rglob("previous.ckpt")) and time.monotonic() < deadline:

@@ -56,7 +56,8 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
             ) from None
         raise RunError(f"{file} is corrupt: {error}.") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise RunError(f"{file} is truncated or corrupt: {str(error).splitlines()[0]}.") from None
+        first = str(error).partition("\n")[0] or type(error).__name__
+        raise RunError(f"{file} is truncated or corrupt: {first}.") from None
     if not isinstance(checkpoint, dict):
         raise RunError(f"{file} holds a {type(checkpoint).__name__}; expected a checkpoint, which is a dict.")
     return checkpoint

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import logging
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import lightning
 import numpy as np
 import torch
 from lightning import Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqlab.data import Batches, Loader, SequenceData
 from seqlab.errors import RequestError, RunError, SeqlabError
@@ -48,7 +51,7 @@ def run_request(request: Request) -> Run:
         RequestError: the request is wrong; nothing was written.
         RunError: the work failed; the record says so.
     """
-    if (done := _completed(request)) is not None:
+    if (done := completed_run(request)) is not None:
         screen.show_run(done, fresh=False)
         return done
     with quiet(), _deterministic():
@@ -60,7 +63,7 @@ def run_request(request: Request) -> Run:
             return _work(_fresh_run(request, task, data), request, task, data)
         _make_folder(request)
         with owning(request.folder), _log_file(request.folder):
-            if (done := _completed(request)) is not None:
+            if (done := completed_run(request)) is not None:
                 return done
             return _recorded(_fresh_run(request, task, data), request, task, data)
 
@@ -138,6 +141,19 @@ def _load_best(task: SequenceTask, folder: Path, trainer: Trainer) -> None:
 
 
 def _fresh_run(request: Request, task: SequenceTask, data: SequenceData) -> Run:
+    return _asked(request).updated(
+        monitor=task.monitor,
+        metric_info=dict(metric_identities(task)),
+        parameters=task.model.num_parameters(embedding=False),
+        parameters_with_embedding=task.model.num_parameters(embedding=True),
+        state_size=task.model.state_size,
+        data_notes=data.notes(),
+        artifacts=sorted(data.artifacts()),
+    )
+
+
+def _asked(request: Request) -> Run:
+    """Return the part of a record that is known before anything is built."""
     label, _, short_hash = request.folder.parent.name.rpartition("-")
     return Run(
         request.folder,
@@ -153,15 +169,9 @@ def _fresh_run(request: Request, task: SequenceTask, data: SequenceData) -> Run:
             "config": request.config,
             "overrides": request.overrides,
             "metrics": {},
-            "metric_info": dict(metric_identities(task)),
             "baselines": {},
-            "monitor": task.monitor,
-            "parameters": task.model.num_parameters(embedding=False),
-            "parameters_with_embedding": task.model.num_parameters(embedding=True),
-            "state_size": task.model.state_size,
+            "monitor": request.config["task"].get("monitor"),
             "data_fingerprint": request.fingerprint,
-            "data_notes": data.notes(),
-            "artifacts": sorted(data.artifacts()),
             "environment": environment(),
             "command": request.command,
             "started": _now(),
@@ -217,15 +227,19 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
     try:
         done = _work(run, request, task, data)
     except (KeyboardInterrupt, SystemExit) as stop:
-        run.updated(status="interrupted", error=f"{type(stop).__name__}", finished=_now()).save()
-        raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves Ctrl-C ignored
+        terminated = isinstance(stop, SIGTERMException)
+        run.updated(status="interrupted", error="SIGTERM" if terminated else "Ctrl-C", finished=_now()).save()
+        if terminated:
+            screen.say("Terminated. The same command goes on from the last checkpoint.")
+        raise (SystemExit(128 + signal.SIGTERM) if terminated else KeyboardInterrupt) from None
     except BaseException as error:
         told = explained(error)
-        status = "interrupted" if isinstance(told, KeyboardInterrupt) else "failed"
         if run.folder.is_dir():
-            run.updated(status=status, error=f"{type(told).__name__}: {told}", finished=_now()).save()
+            run.updated(status="failed", error=f"{type(told).__name__}: {told}", finished=_now()).save()
         log.exception("The run failed.")
-        if isinstance(told, SeqlabError | KeyboardInterrupt) and told is not error:
+        if told is not error:
             raise told from error
         raise
     done.save()
@@ -233,7 +247,20 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
     return done
 
 
-def _completed(request: Request) -> Run | None:
+def record_failure(request: Request, error: str) -> None:
+    """Record a run that failed before or without writing so itself: its process was killed, or its parts don't fit.
+
+    Raises:
+        Held: another living process works on it.
+    """
+    _make_folder(request)
+    with owning(request.folder):
+        run = Run.load(request.folder) if (request.folder / RECORD_FILE).exists() else _asked(request)
+        if run.status == "running":
+            run.updated(status="failed", error=error, finished=_now()).save()
+
+
+def completed_run(request: Request) -> Run | None:
     """Return the run if it is completed and must not be touched; set it aside if it is to start over."""
     if process_rank() != 0 or not (request.folder / RECORD_FILE).exists():
         return None
@@ -243,13 +270,18 @@ def _completed(request: Request) -> Run | None:
         return None
     run = Run.load(request.folder)
     if run.status == "failed":
-        _set_aside(request.folder)
+        _set_aside(request.folder, only="failed")
     return run if run.status == "completed" else None
 
 
-def _set_aside(folder: Path) -> None:
-    """Rename a run folder to a hidden one beside it; nothing is deleted."""
+def _set_aside(folder: Path, only: str | None = None) -> None:
+    """Rename a run folder to a hidden one beside it; nothing is deleted.
+
+    Another process may have done so and begun anew since the status was read: with ``only`` it is read again.
+    """
     with owning(folder):
+        if only is not None and not ((folder / RECORD_FILE).exists() and Run.load(folder).status == only):
+            return
         number = 1
         while (aside := folder.with_name(f".{folder.name}.{number}")).exists():
             number += 1

@@ -17,6 +17,12 @@ from seqlab.training.trainer import process_rank
 console = Console(highlight=False, soft_wrap=True)
 
 
+def say(message: str) -> None:
+    """Show one line, from the first process alone."""
+    if process_rank() == 0:
+        console.print(message, markup=False)
+
+
 def show_start(
     run: Run, task: SequenceTask, data: SequenceData, trainer: Mapping[str, Any], resumed: Mapping[str, Any] | None
 ) -> None:
