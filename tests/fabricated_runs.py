@@ -64,7 +64,11 @@ def record(
         "choices": {"data": data, "cell": cell, "model": "stack", "task": "forecasting", "optimizer": "adam"},
         "config": config(data, cell, seed, changes or {}),
         "overrides": [f"cell={cell}", f"seed={seed}"],
-        "metrics": {f"test/{metric}": score, f"val/{metric}": None if score is None else score - 0.01, "test/loss": score},
+        "metrics": {
+            f"test/{metric}": score,
+            f"val/{metric}": None if score is None else score - 0.01,
+            "test/loss": score,
+        },
         "metric_info": INFO,
         "baselines": {f"{name}/test/{metric}": value for name, value in naive.items()},
         "monitor": f"val/{metric}",
@@ -94,7 +98,9 @@ def write_runs(root: Path, scores: Mapping[str, Sequence[float | None]], **entri
     """Write one run a score, seeds counting from 0: ``{"gru": [0.1, 0.2]}``. Returns ``root``."""
     for cell, values in scores.items():
         for seed, score in enumerate(values):
-            write_run(root / f"{cell}-{entries.get('data', 'co2')}" / f"seed-{seed}", record(cell, seed, score, **entries))
+            write_run(
+                root / f"{cell}-{entries.get('data', 'co2')}" / f"seed-{seed}", record(cell, seed, score, **entries)
+            )
     return root
 
 
