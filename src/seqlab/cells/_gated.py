@@ -106,8 +106,8 @@ class GatedCell(RecurrentCell):
 
     family = "gated"
     backends: ClassVar[tuple[str, ...]] = ("auto", "loop", "steps")
-    recurrent_weights = ("weight_hh",)
-    gates: ClassVar[int]
+    recurrent_weights: ClassVar[tuple[str, ...]] = ("weight_hh",)
+    gates: int
     states: ClassVar[tuple[str, ...]] = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, init: str = "orthogonal") -> None:

@@ -61,8 +61,10 @@ class NativeCell(GatedCell):
         state = self.initial_state(x.shape[0]) if state is None else state
         padding = None if lengths is None else (~valid_steps(lengths, x.shape[1])).to(x.dtype)
         with warnings.catch_warnings():
-            # cuDNN would like the weights in one block; copying them is a small part of a sequence's work.
+            # cuDNN would like the weights in one block (copying them is a small part of a sequence's work), and oneDNN
+            # has no projection (torch's own kernel has).
             warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+            warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
             y, last = self.kernel(x, state, padding)
         if lengths is None:
             return y, last

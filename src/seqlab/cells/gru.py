@@ -1,4 +1,4 @@
-"""Gated recurrent unit (Cho et al. 2014, arXiv 1406.1078)."""
+"""Gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), with the reset before or after the recurrent product."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from seqlab.cells._gated import (
     Kept,
     Tape,
     Weights,
+    check_choice,
     masked,
     sigmoid_backward,
     tanh_backward,
@@ -20,72 +21,126 @@ from seqlab.cells._native import NativeCell, one_layer
 
 
 class GRU(NativeCell):
-    """Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder", with the reset after the product.
+    """Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder", arXiv 1406.1078.
 
         r, z = s(W_r x + U_r h + b_r), s(W_z x + U_z h + b_z)
-        n = tanh(W_n x + b_n + r * (U_n h + b_hn))
+        n = tanh(W_n x + b_n + r * (U_n h + b_hn))      reset after the product (torch, cuDNN)
+        n = tanh(W_n x + b_n + U_n (r * h))             reset before it (the paper)
         h' = (1 - z) * n + z * h
 
     Weights stack r, z, n as torch's do; ``bias_hn`` is the one recurrent bias that doesn't merge with its input's.
-    ``GRUResetBefore`` is the paper's own order.
 
     Args:
         input_size: I.
         hidden_size: H.
+        reset: "after" or "before".
         init: "orthogonal" or "uniform".
     """
 
     gates = 3
 
-    def __init__(self, input_size: int, hidden_size: int, init: str = "orthogonal") -> None:
+    def __init__(self, input_size: int, hidden_size: int, reset: str = "after", init: str = "orthogonal") -> None:
         super().__init__(input_size, hidden_size, init)
-        self.bias_hn = nn.Parameter(torch.empty(hidden_size))
+        self.reset = check_choice("reset", reset, ("after", "before"))
+        self.bias_hn = nn.Parameter(torch.empty(hidden_size)) if reset == "after" else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the parameters afresh by the cell's scheme."""
         super().reset_parameters()
-        nn.init.zeros_(self.bias_hn)
+        if self.bias_hn is not None:
+            nn.init.zeros_(self.bias_hn)
 
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
-        """Return W x + b of r and z, b_hn, and W x + b of n: (B, T, 4 H)."""
+        """Return W x + b, (B, T, 3 H) of r, z, n; with the reset after, (B, T, 4 H) with b_hn between z and n."""
+        if self.bias_hn is None:
+            return super().project(x, state, lengths, aux)
         units = self.hidden_size
         (w_rz, w_n), (b_rz, b_n) = (torch.split(t, [2 * units, units]) for t in (self.weight_ih, self.bias))
+        # One product with rows of zeros leaves b_hn where the recurrent product is added to it.
         weight = torch.cat((w_rz, torch.zeros_like(w_n), w_n))
         return (F.linear(x, weight, torch.cat((b_rz, self.bias_hn, b_n))),), state
 
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h',)."""
-        (h,) = state
-        units = h.shape[1]
-        sums = torch.addmm(pre[0][:, : 3 * units], masked(h, mask), weights[0].t())
-        gates = torch.sigmoid(sums[:, : 2 * units])
-        r, z = gates.chunk(2, 1)
-        u = sums[:, 2 * units :]
-        n = torch.tanh(torch.addcmul(pre[0][:, 3 * units :], r, u))
-        return (torch.lerp(n, h, z),), (gates, u, n, h)
+        step = reset_after if self.reset == "after" else reset_before
+        return step(pre[0], state[0], weights[0], mask)
 
     def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
         """Return (dh,)."""
-        gates, u, n, h = kept
-        r, z = gates.chunk(2, 1)
-        (d_h,) = grads
-        d_n = tanh_backward(d_h - d_h * z, n)
-        d_gates = sigmoid_backward(torch.cat((d_n * u, d_h * (h - n)), 1), gates)
-        torch.cat((d_gates, d_n * r, d_n), 1, out=out[0])
-        recurrent = out[0][:, : 3 * h.shape[1]]
-        return (torch.addcmul(masked(recurrent @ weights[0], mask), d_h, z),)
+        back = reset_after_backward if self.reset == "after" else reset_before_backward
+        return (back(kept, grads[0], weights[0], mask, out[0]),)
 
     def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
         """Return the gradient of U."""
+        if self.reset == "before":
+            return (reset_before_weight_gradient(tape, d_pre[0]),)
         return (weight_gradient(d_pre[0][..., : 3 * self.hidden_size], tape.before),)
+
+    def has_kernel(self) -> bool:
+        """Return whether the reset comes after the product."""
+        return self.reset == "after"
 
     def kernel(self, x: Tensor, state: State, padding: Tensor | None) -> tuple[Tensor, State]:
         """Run ``torch.nn.GRU``'s kernel."""
+        assert self.bias_hn is not None
         bias_hh = torch.cat((torch.zeros_like(self.bias[self.hidden_size :]), self.bias_hn))
         weights = [self.weight_ih, self.weight_hh, self.bias, bias_hh]
         (h,) = one_layer(state)
         y, h = torch._VF.gru(x, h, weights, True, 1, 0.0, False, False, True)
         return y, (h[0],)
+
+
+def reset_after(pre: Tensor, h: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[State, Kept]:
+    """Return (h',), from ``pre`` (B, 4 H) of r, z, b_hn, n."""
+    units = h.shape[1]
+    sums = torch.addmm(pre[:, : 3 * units], masked(h, mask), weight.t())
+    gates = torch.sigmoid(sums[:, : 2 * units])
+    r, z = gates.chunk(2, 1)
+    recurrent = sums[:, 2 * units :]
+    n = torch.tanh(torch.addcmul(pre[:, 3 * units :], r, recurrent))
+    return (torch.lerp(n, h, z),), (gates, recurrent, n, h)
+
+
+def reset_after_backward(kept: Kept, d_new: Tensor, weight: Tensor, mask: Tensor | None, out: Tensor) -> Tensor:
+    """Return dh and write the gradient of ``pre`` to ``out``."""
+    gates, recurrent, n, h = kept
+    r, z = gates.chunk(2, 1)
+    d_kept = d_new * z
+    d_n = tanh_backward(d_new - d_kept, n)
+    d_gates = sigmoid_backward(torch.cat((d_n * recurrent, d_new * (h - n)), 1), gates)
+    torch.cat((d_gates, d_n * r, d_n), 1, out=out)
+    return d_kept + masked(out[:, : 3 * h.shape[1]] @ weight, mask)
+
+
+def reset_before(pre: Tensor, h: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[State, Kept]:
+    """Return (h',), from ``pre`` (B, 3 H) of r, z, n."""
+    units = h.shape[1]
+    seen = masked(h, mask)
+    gates = torch.sigmoid(torch.addmm(pre[:, : 2 * units], seen, weight[: 2 * units].t()))
+    r, z = gates.chunk(2, 1)
+    kept = r * seen
+    n = torch.tanh(torch.addmm(pre[:, 2 * units :], kept, weight[2 * units :].t()))
+    return (torch.lerp(n, h, z),), (gates, kept, n, h)
+
+
+def reset_before_backward(kept: Kept, d_new: Tensor, weight: Tensor, mask: Tensor | None, out: Tensor) -> Tensor:
+    """Return dh and write the gradient of ``pre`` to ``out``."""
+    gates, _, n, h = kept
+    r, z = gates.chunk(2, 1)
+    units = h.shape[1]
+    d_kept = d_new * z
+    d_n = tanh_backward(d_new - d_kept, n)
+    d_seen = d_n @ weight[2 * units :]
+    d_gates = sigmoid_backward(torch.cat((d_seen * masked(h, mask), d_new * (h - n)), 1), gates)
+    torch.cat((d_gates, d_n), 1, out=out)
+    return d_kept + masked(torch.addmm(d_seen * r, d_gates, weight[: 2 * units]), mask)
+
+
+def reset_before_weight_gradient(tape: Tape, d_pre: Tensor) -> Tensor:
+    """Return the gradient of U, whose candidate rows saw r * h."""
+    units = d_pre.shape[2] // 3
+    of_gates = weight_gradient(d_pre[..., : 2 * units], tape.before)
+    return torch.cat((of_gates, weight_gradient(d_pre[..., 2 * units :], tape.stack(1))))

@@ -26,6 +26,7 @@ class Elman(NativeCell):
     """
 
     gates = 1
+    native_on_cpu = False
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", init: str = "orthogonal") -> None:
         self.identity = init == "identity"

@@ -1,0 +1,91 @@
+"""LSTM with a recurrent projection (Sak, Senior and Beaufays 2014, arXiv 1402.1128)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seqlab.cells._base import Aux, Pre, State
+from seqlab.cells._gated import Kept, Tape, Weights, weight_gradient
+from seqlab.cells.lstm import LSTM
+from seqlab.errors import RequestError
+
+
+class LSTMP(LSTM):
+    """Sak, Senior, Beaufays 2014, "LSTM based recurrent neural network architectures for large vocabulary speech
+    recognition", arXiv 1402.1128, equations 1 to 6 without peepholes.
+
+        i, f, g, o and c' as in LSTM, with U acting on h in R^P
+        h' = W_hr (o * tanh(c'))
+
+    Args:
+        input_size: I.
+        hidden_size: H, units of c.
+        projection: P, units of h and of the output, at most H; None is half of H.
+        forget_bias: b_f at the start.
+        init: "orthogonal" or "uniform".
+    """
+
+    recurrent_weights = ("weight_hh", "weight_hr")
+    native_on_cpu = False
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        projection: int | None = None,
+        forget_bias: float = 1.0,
+        init: str = "orthogonal",
+    ) -> None:
+        units = max(1, hidden_size // 2) if projection is None else projection
+        if not 1 <= units <= hidden_size:
+            raise RequestError(f"projection must be from 1 to hidden_size={hidden_size}; got {projection}.")
+        super().__init__(input_size, hidden_size, forget_bias=forget_bias, init=init)
+        self.output_size = units
+        self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, units))
+        self.weight_hr = nn.Parameter(torch.empty(units, hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters afresh by the cell's scheme."""
+        super().reset_parameters()
+        if not hasattr(self, "weight_hr"):
+            return  # LSTM's constructor, before the projection is there
+        if self.init == "uniform":
+            nn.init.uniform_(self.weight_hr, -(self.hidden_size**-0.5), self.hidden_size**-0.5)
+        else:
+            nn.init.orthogonal_(self.weight_hr)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return zeros: h (B, P) and c (B, H)."""
+        zeros = self.weight_hh.new_zeros
+        return zeros(batch_size, self.output_size), zeros(batch_size, self.hidden_size)
+
+    def weights(self) -> Weights:
+        """Return U and W_hr."""
+        return self.weight_hh, self.weight_hr
+
+    def project(
+        self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
+    ) -> tuple[Pre, State]:
+        """Return LSTM's, and the zeros (B, T, P) that the projection is added to."""
+        (sums,), state = super().project(x, state, lengths, aux)
+        return (sums, sums.new_zeros(1).expand(*x.shape[:2], self.output_size)), state
+
+    def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
+        """Return (h', c')."""
+        (whole, c), kept = super().advance(pre[:1], state, weights[:1], mask)
+        return (torch.addmm(pre[1], whole, weights[1].t()), c), (*kept, whole)
+
+    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+        """Return (dh, dc)."""
+        d_h, d_c = grads
+        out[1].copy_(d_h)
+        return super().retreat(kept[:-1], (d_h @ weights[1], d_c), weights[:1], mask, out[:1])
+
+    def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
+        """Return the gradients of U and W_hr."""
+        return weight_gradient(d_pre[0], tape.before), weight_gradient(d_pre[1], tape.stack(-1))
+
+    def _stacked_weights(self, weight_ih: Tensor, *rest: Tensor) -> list[Tensor]:
+        return super()._stacked_weights(weight_ih, self.weight_hr)
