@@ -64,3 +64,19 @@ def test_the_heartbeat_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         while file.stat().st_mtime == 0 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert file.stat().st_mtime > 0
+
+
+def test_only_a_living_owner_counts_as_one(tmp_path: Path) -> None:
+    file = tmp_path / lock.OWNER_FILE
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for host, pid, silent, living in (
+        (platform.node(), os.getpid(), 0.0, True),
+        (platform.node(), ended.pid, 0.0, False),
+        (platform.node(), os.getpid(), lock.DEAD_SECONDS + 5, False),
+        ("elsewhere", 1, 0.0, True),
+        ("elsewhere", 1, lock.DEAD_SECONDS + 5, False),
+    ):
+        file.write_text(json.dumps({"host": host, "pid": pid}))
+        os.utime(file, (time.time() - silent,) * 2)
+        assert (lock.living_owner(tmp_path) is not None) == living, (host, pid, silent)

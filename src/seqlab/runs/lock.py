@@ -36,6 +36,26 @@ def owner(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def living_owner(folder: Path) -> dict[str, Any] | None:
+    """Return the owner of ``folder`` if it seems alive, without touching the lock; None otherwise.
+
+    Only ``owning`` knows for certain: a process that was halted looks dead after a while, and still holds the lock.
+    """
+    who = owner(folder)
+    if who is None or who["silent"] > DEAD_SECONDS:
+        return None
+    return who if who.get("host") != platform.node() or _runs(who.get("pid", 0)) else None
+
+
+def _runs(pid: int) -> bool:
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 @contextlib.contextmanager
 def owning(folder: Path, wait: float = 0.0) -> Iterator[None]:
     """Own ``folder`` for the length of the block.
