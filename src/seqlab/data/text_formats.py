@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow.parquet
@@ -79,13 +79,14 @@ def read_table(
         raise RequestError(f"{path} has a header and no rows.")
     parts = [_strings(frame, name, "") for name in text]
     texts = parts[0] if len(parts) == 1 else _joined(parts)
-    missing = int(frame[list(text)].isna().all(axis=1).to_numpy().sum())
-    return Rows(path.name, cast(list[str], texts), _strings(frame, label, None), _counts(texts, missing))
+    return Rows(path.name, texts, _strings(frame, label, None), _counts(texts))
 
 
-def _counts(texts: Sequence[str | None], missing: int) -> dict[str, int]:
-    lines = sum("\n" in text for text in texts if text)
-    return {"missing_texts": missing, "texts_of_several_lines": lines}
+def _counts(texts: Sequence[str]) -> dict[str, int]:
+    return {
+        "missing_texts": sum(not text.strip() for text in texts),
+        "texts_of_several_lines": sum("\n" in text for text in texts),
+    }
 
 
 def _strings(frame: pd.DataFrame, name: str, absent: str | None) -> list[Any]:
@@ -154,7 +155,6 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def _read_jsonl(path: Path, text: Sequence[str], label: str, encoding: str) -> Rows:
     texts: list[str] = []
     labels: list[str | None] = []
-    missing = 0
     for number, line in read_lines(path, encoding):
         if not line.strip():
             continue
@@ -165,13 +165,11 @@ def _read_jsonl(path: Path, text: Sequence[str], label: str, encoding: str) -> R
         if not isinstance(row, Mapping):
             raise RequestError(f"{path}, line {number}: expected an object with the columns as keys; got {line[:60]}")
         _check_columns(path, list(row), [*text, label])
-        parts = [str(row[name]) for name in text if row[name] is not None]
-        missing += not parts
-        texts.append(" ".join(parts))
+        texts.append(" ".join(str(row[name]) for name in text if row[name] is not None))
         labels.append(None if row[label] is None else str(row[label]))
     if not texts:
         raise RequestError(f"{path} is empty.")
-    return Rows(path.name, texts, labels, _counts(texts, missing))
+    return Rows(path.name, texts, labels, _counts(texts))
 
 
 def read_labelled_lines(path: Path, encoding: str) -> Rows:
@@ -181,7 +179,8 @@ def read_labelled_lines(path: Path, encoding: str) -> Rows:
     if not rows:
         raise RequestError(f"{path} is empty.")
     texts = [pair[1].rstrip() if len(pair) == 2 else "" for pair in rows]
-    return Rows(path.name, texts, [pair[0] for pair in rows], {"blank_lines": len(pairs) - len(rows)})
+    blank = {"blank_lines": len(pairs) - len(rows)}
+    return Rows(path.name, texts, [pair[0] for pair in rows], {**_counts(texts), **blank})
 
 
 def read_class_files(files: Sequence[tuple[str, Path]], encoding: str) -> Rows:
@@ -213,7 +212,7 @@ def read_parallel(texts: Path, labels: Path, encoding: str) -> Rows:
         raise RequestError(f"{texts} is empty.")
     if len(found) != len(names):
         raise RequestError(f"{texts} has {len(found)} lines and {labels} has {len(names)}; they must go in pairs.")
-    return Rows(texts.name, found, list(names), {"missing_texts": sum(not text for text in found)})
+    return Rows(texts.name, found, list(names), _counts(found))
 
 
 def read_documents(path: Path, folder: str | None, classes: Sequence[str] | None, encoding: str) -> Rows:

@@ -134,11 +134,12 @@ class FileSource:
             candidates = [self.path]
         else:
             named = [name for names in self.options.named().values() for name in names]
-            candidates = [Path(name) for name in named] or [p for ps in self._usual().values() for p in ps]
-        found = {suffix(candidate) for candidate in candidates}
-        if found & {*TABLES}:
+            found = [path for name in named for path in self.path.glob(name)] or [Path(name) for name in named]
+            candidates = found or [path for paths in self._usual().values() for path in paths]
+        kinds = {suffix(candidate) for candidate in candidates}
+        if kinds & {*TABLES}:
             return "table"
-        if found & {*ARCHIVES} or (self.path.is_dir() and any(p.is_dir() for p in self.path.iterdir())):
+        if kinds & {*ARCHIVES} or (self.path.is_dir() and any(p.is_dir() for p in self.path.iterdir())):
             return "documents"
         raise RequestError(
             f"data.path={self.path} holds neither a table ({', '.join(TABLES)}, each also .gz; in a folder train.csv,"
