@@ -10,7 +10,7 @@ import torch
 
 from seqlab.config import load
 from seqlab.data import SPLITS, Batches, Loader, Split
-from seqlab.data.polarity import CUES, FILLERS, INTENSIFIERS, NEGATIONS, PLAIN_FRAMES, TURNING_FRAMES, Polarity
+from seqlab.data.polarity import CLASSES, CUES, FILLERS, INTENSIFIERS, NEGATIONS, PLAIN_FRAMES, TURNING_FRAMES, Polarity
 from seqlab.errors import RequestError
 
 POLARITY = {word: number for number, words in enumerate(CUES) for word in words}
@@ -66,6 +66,12 @@ def accuracy(data: Polarity, split: Split) -> dict[str, float]:
 def test_reading_by_the_rules_solves_it(default: Polarity) -> None:
     for split in SPLITS:
         assert [read(text) for text in default.texts(split)] == labels(default, split)
+
+
+def test_the_docstrings_example_is_read_as_it_says() -> None:
+    example = re.search(r"(although .*?)\s+-> (\w+)", Polarity.__doc__ or "")
+    assert example
+    assert CLASSES[read(example[1])] == example[2]
 
 
 def test_the_sentences_are_as_many_as_asked_and_all_different(default: Polarity) -> None:

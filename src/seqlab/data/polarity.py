@@ -41,11 +41,12 @@ class Polarity(LabelledText):
     around from up to ``distance`` words away, and a frame ("i doubt that") may turn the clause around again; an
     intensifier changes nothing. Two clauses of opposite polarity may be contrasted, and the main one decides:
 
-        although the food was lovely , the room was not in my view to be fair very bright      -> negative
-                        other                       turn ............................ cue
+        although the food was lovely , the room was not in my view very bright      -> negative
+                              other                 turn                cue
 
     Each cue stands in sentences of both classes, and no sentence occurs twice. Trivial scores on the default test
-    split: majority 50.4 %, naive Bayes over 1- and 2-grams 64.6 %; reading the sentence by the rules gives 100 %.
+    split: majority 50.6 %, naive Bayes over 1- and 2-grams 54.5 %; reading the sentence by the rules gives 100 %, and
+    an LSTM comes within one point of it in a few epochs.
 
     Args:
         sentences: numbers of training, validation and test sentences.
