@@ -16,7 +16,7 @@ from seqlab.config import add_search_path, conf_dir, search_path, trust
 from seqlab.errors import RequestError
 from seqlab.runs import Run
 from seqlab.training.complaints import in_house_style
-from seqlab.training.request import CONFIG_NAME, compose_request, make_request, register_resolvers
+from seqlab.training.request import CONFIG_NAME, Request, compose_request, make_request, register_resolvers
 
 HELP = """usage: seqlab train [GROUP=OPTION ...] [KEY=VALUE ...] [-m]
 
@@ -74,18 +74,26 @@ def job(cfg: DictConfig) -> float | None:
     """Train one job of Hydra's and return the monitored validation score (for sweepers that search)."""
     from seqlab.training.pipeline import run_request
 
+    try:
+        with _original_arguments():
+            run = run_request(job_request(cfg))
+    except RequestError:
+        _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+        raise
+    return run.metrics.get(run.record["monitor"])
+
+
+def job_request(cfg: DictConfig) -> Request:
+    """Return what Hydra's present job asks for.
+
+    Args:
+        cfg: the job's config, as Hydra hands it over: without Hydra's own part.
+    """
     state = HydraConfig.get()
     full = OmegaConf.merge({"hydra": state}, cfg)
     assert isinstance(full, DictConfig)
     OmegaConf.set_struct(full, False)
-    folder = Path(state.runtime.output_dir)
-    try:
-        with _original_arguments():
-            run = run_request(make_request(full, list(state.overrides.task), folder))
-    except RequestError:
-        _remove_if_empty(folder)
-        raise
-    return run.metrics.get(run.record["monitor"])
+    return make_request(full, list(state.overrides.task), Path(state.runtime.output_dir))
 
 
 def _remove_if_empty(folder: Path) -> None:

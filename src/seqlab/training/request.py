@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,15 +76,25 @@ def compose_request(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -
         return make_request(full, list(overrides))
 
 
-def make_request(full: DictConfig, overrides: list[str], folder: Path | None = None) -> Request:
-    """Turn a composed config (Hydra's part included) into a checked Request."""
+def make_request(
+    full: DictConfig, overrides: list[str], folder: Path | None = None, fingerprints: dict[str, str] | None = None
+) -> Request:
+    """Turn a composed config (Hydra's part included) into a checked Request.
+
+    Args:
+        full: the composed config.
+        overrides: what was typed.
+        folder: where the run lives; None works it out.
+        fingerprints: those of data already read, by the data's config: many requests for the same large files then
+            read them once.
+    """
     hydra_part = full.hydra
     with open_dict(full):
         choices = _choices(full)
         config = _plain_config(full)
         check_request(config)
         check_trainer(config["trainer"])
-        fingerprint = build(config["data"], SequenceData, "data").fingerprint()
+        fingerprint = _fingerprint(config["data"], {} if fingerprints is None else fingerprints)
         where = folder or Path(config["output_dir"]) / config["name"] / _folder_name(config, choices, fingerprint)
     return Request(
         config=config,
@@ -127,9 +138,22 @@ def check_request(config: Mapping[str, Any]) -> None:
 
 
 def check_trainer(trainer: Mapping[str, Any]) -> None:
-    """Refuse trainer keys that neither Lightning's Trainer nor seqlab knows."""
+    """Refuse trainer keys that neither Lightning's Trainer nor seqlab knows, and strategies that spoil the record."""
+    strategy = str(trainer.get("strategy", "auto"))
+    if strategy.startswith(("ddp_spawn", "ddp_fork", "ddp_notebook")):
+        raise RequestError(
+            f"trainer.strategy={strategy} trains in processes that keep the count of steps and epochs to themselves,"
+            " so that the record would be wrong. Use trainer.strategy=ddp."
+        )
     check_arguments("trainer", Trainer.__init__, {k: v for k, v in trainer.items() if k not in OWN_KEYS})
     settings(trainer)
+
+
+def _fingerprint(data: Mapping[str, Any], known: dict[str, str]) -> str:
+    key = json.dumps(data, sort_keys=True, default=str)
+    if key not in known:
+        known[key] = build(data, SequenceData, "data").fingerprint()
+    return known[key]
 
 
 def _plain_config(full: DictConfig) -> dict[str, Any]:
