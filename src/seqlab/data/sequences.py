@@ -31,7 +31,8 @@ class Sequences:
         y: (N,) class numbers or (N, O) values, one target a sequence.
         step_y: (S,) class numbers or (S, O) values, one target a step; instead of ``y``.
         mask: (S, I), 1 where a feature was observed; None when all were.
-        delta: (S, I), steps since a feature was last observed; goes with ``mask``.
+        delta: (S, I), steps since a feature was last observed.
+        time: (S,), time stamps in steps; None when steps are one apart.
 
     Attributes:
         lengths: (N,) number of steps; None when all sequences are equally long.
@@ -45,9 +46,10 @@ class Sequences:
         step_y: Array | None = None,
         mask: Floats | None = None,
         delta: Floats | None = None,
+        time: Floats | None = None,
     ) -> None:
         self.values, self.offsets, self.y, self.step_y = values, offsets, y, step_y
-        self.mask, self.delta = mask, delta
+        self.mask, self.delta, self.time = mask, delta, time
         lengths = np.diff(offsets)
         self.lengths: Ints | None = lengths if len(np.unique(lengths)) > 1 else None
 
@@ -85,6 +87,7 @@ class Sequences:
             lengths=None if real is None else torch.from_numpy(lengths),
             mask=None if self.mask is None else _gather(self.mask, places, real, 0),
             delta=None if self.delta is None else _gather(self.delta, places, real, 0),
+            time=None if self.time is None else _gather(self.time, places, real, 0),
         )
 
 
