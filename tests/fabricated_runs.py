@@ -107,3 +107,40 @@ def write_runs(root: Path, scores: Mapping[str, Sequence[float | None]], **entri
 def write_predictions(folder: Path, prediction: np.ndarray, target: np.ndarray) -> None:
     """Write the test predictions beside a run's record."""
     np.savez_compressed(folder / "predictions.npz", index=np.arange(len(target)), prediction=prediction, target=target)
+
+
+def write_full_runs(root: Path, cells: Mapping[str, float], seeds: int = 3, data: str = "co2", steps: int = 24) -> Path:
+    """Write forecasting runs with everything a report can show: learning curves, predictions, gradient flow, a failure.
+
+    Args:
+        root: where to write.
+        cells: spread of each cell's forecast errors by name.
+        seeds: runs a cell.
+        data: name of the data.
+        steps: time steps of the gradient flow.
+    """
+    rng = np.random.default_rng(0)
+    windows = np.arange(60)[:, None] + np.arange(4)
+    target = (np.sin(windows / 4) + 0.02 * windows)[..., None]
+    for cell, spread in cells.items():
+        for seed in range(seeds):
+            prediction = target + spread * rng.normal(size=target.shape)
+            score = float(((prediction - target) ** 2).mean())
+            seconds = {"total": 100 * spread + rng.random(), "fit": 9.0, "step": 0.003}
+            folder = write_run(
+                root / f"{cell}-{data}" / f"seed-{seed}", record(cell, seed, score, data=data, seconds=seconds)
+            )
+            write_predictions(folder, prediction, target)
+            write_curves(folder, [score * (1 + 3 * 0.7**epoch) + 0.01 * rng.random() for epoch in range(15)])
+            norms = np.stack([np.exp(-spread * np.arange(steps)[::-1] * rate)[None] for rate in (2.0, 1.0)])
+            flow = {"epochs": [0, 14], "layers": ["layer 0"], "gradient_norm": norms.tolist()}
+            (folder / "gradient_flow.json").write_text(json.dumps(flow), encoding="utf-8")
+    failed = record("elman", 0, None, data=data, status="failed", error="RunError: the loss is nan at step 3")
+    write_run(root / "elman" / "seed-0", failed)
+    return root
+
+
+def write_curves(folder: Path, scores: Sequence[float]) -> None:
+    """Write metrics.csv: one row an epoch."""
+    lines = [f"{epoch},{10 * (epoch + 1)},{score},{score * 0.9}" for epoch, score in enumerate(scores)]
+    (folder / "metrics.csv").write_text("\n".join(["epoch,step,val/mse,train/loss", *lines]) + "\n", encoding="utf-8")
