@@ -198,9 +198,9 @@ def _cycle(part: Callable[[pd.DatetimeIndex], Any], period: float) -> Callable[[
 PARTS_OF_DATE: dict[str, Callable[[pd.DatetimeIndex], NDArray[np.float64]]] = {
     "date.minute": _cycle(lambda d: d.minute, 60),
     "date.hour": _cycle(lambda d: d.hour + d.minute / 60, 24),
-    "date.weekday": _cycle(lambda d: d.dayofweek, 7),
+    "date.weekday": _cycle(lambda d: d.day_of_week, 7),
     "date.day": _cycle(lambda d: d.day - 1, 31),
-    "date.yearday": _cycle(lambda d: d.dayofyear - 1, 365.25),
+    "date.yearday": _cycle(lambda d: d.day_of_year - 1, 365.25),
     "date.month": _cycle(lambda d: d.month - 1, 12),
     "date.quarter": _cycle(lambda d: d.quarter - 1, 4),
 }

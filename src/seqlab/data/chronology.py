@@ -54,13 +54,15 @@ def cut(series: Series, split: Sequence[float | str] | str, horizon: int) -> Cut
                 "data.split=official: the source has no test part of its own (a ...train... and a ...test... file)."
             )
         return Cuts(bounds[:-1], series.official - horizon, series.official, bounds[1:])
-    if isinstance(split, str) or len(split) not in (2, 3):
-        raise RequestError(f"data.split={split!r} is not a split; expected {EXPECTED}.")
-    if all(isinstance(part, int) and not isinstance(part, bool) for part in split) and len(split) == 3:
-        return _by_rows(bounds, [int(part) for part in split])
-    if all(isinstance(part, int | float) for part in split) and len(split) == 3:
-        return _by_share(bounds, [float(part) for part in split])
-    return _by_date(series, [str(part) for part in split])
+    if not isinstance(split, str):
+        kinds = {type(part) for part in split}
+        if kinds == {int} and len(split) == 3:
+            return _by_rows(bounds, [int(part) for part in split])
+        if kinds <= {int, float} and len(split) == 3:
+            return _by_share(bounds, [float(part) for part in split])
+        if not kinds & {int, float, bool} and len(split) in (2, 3):
+            return _by_date(series, [str(part) for part in split])
+    raise RequestError(f"data.split={split!r} is not a split; expected {EXPECTED}.")
 
 
 def _by_rows(bounds: Ints, counts: Sequence[int]) -> Cuts:

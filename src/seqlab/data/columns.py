@@ -24,6 +24,7 @@ class Columns:
         values: (N, C) of the table, NaN where missing: targets, then covariates, then those known ahead.
         calendar: (N, D) parts of the date, known ahead and never missing.
         names: the C names; a category is "column=category".
+        indicator: (C,) bool, columns of 0 and 1, which are not scaled.
         targets: the O names.
         ahead: how many of the C are known ahead.
         left_out: text columns that target=all passed over.
@@ -33,6 +34,7 @@ class Columns:
     values: NDArray[np.float64]
     calendar: NDArray[np.float64]
     names: tuple[str, ...]
+    indicator: NDArray[np.bool_]
     targets: tuple[str, ...]
     ahead: int
     left_out: tuple[str, ...]
@@ -65,6 +67,7 @@ def choose_columns(
     targets, left_out = _targets(series, target, {*covariates, *ahead})
     _check_names(series, [*targets, *covariates, *ahead], of_date)
     blocks = {name: numbers(series.frame, name, series.where) for name in targets}
+    indicators: set[str] = set()
     widths, unknown = [], 0
     for name in [*covariates, *ahead]:
         cells = series.frame[name]
@@ -72,6 +75,7 @@ def choose_columns(
             names = _categories(cells, name, train) if fitted is None else fitted
             categories, missed = _indicators(cells, name, [n for n in names if n.startswith(f"{name}=")])
             blocks |= categories
+            indicators |= categories.keys()
             widths.append(len(categories))
             unknown += missed
         else:
@@ -81,6 +85,7 @@ def choose_columns(
         values=np.stack(list(blocks.values()), axis=1),
         calendar=calendar_covariates(series.dates, of_date) if series.dates is not None else np.zeros((len(train), 0)),
         names=tuple(blocks),
+        indicator=np.array([name in indicators for name in blocks]),
         targets=tuple(targets),
         ahead=sum(widths[len(covariates) :]),
         left_out=left_out,

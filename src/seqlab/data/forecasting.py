@@ -91,24 +91,14 @@ class ForecastingData(SequenceData):
         batch_size: int = 64,
         num_workers: int = 0,
     ) -> None:
-        for name, value, choices in (
-            ("layout", layout, LAYOUTS),
-            ("scaler", scaler, get_args(ScalerKind)),
-            ("window_norm", window_norm, get_args(WindowNorm)),
-            ("fill", fill, get_args(Fill)),
-        ):
-            if value not in choices:
-                raise RequestError(
-                    f"data.{name}={value!r} is not one of {', '.join(choices)}.{did_you_mean(str(value), choices)}"
-                )
-        for name, number in (
-            ("lookback", lookback),
-            ("horizon", horizon),
-            ("batch_size", batch_size),
-            ("season", season),
-        ):
-            if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
-                raise RequestError(f"data.{name} must be a whole number of at least 1; got {number!r}.")
+        _check_choice("layout", layout, LAYOUTS)
+        _check_choice("scaler", scaler, get_args(ScalerKind))
+        _check_choice("window_norm", window_norm, get_args(WindowNorm))
+        _check_choice("fill", fill, get_args(Fill))
+        for name, number, least in (("lookback", lookback, 1), ("horizon", horizon, 1), ("batch_size", batch_size, 1)):
+            _check_count(name, number, least)
+        _check_count("season", 1 if season is None else season, 1)
+        _check_count("num_workers", num_workers, 0)
         self.path, self.layout, self.date, self.series = path, layout, date, series
         self.target, self.covariates, self.known = target, tuple(covariates), tuple(known)
         self.lookback, self.horizon, self.season, self.split = lookback, horizon, season, split
@@ -259,41 +249,51 @@ class ForecastingData(SequenceData):
         series = read_series(find_files(path), self.layout, self.date, self.series, self.sort)
         if self._ready().ahead == 0:
             series = series.extended(self.horizon, self._ready().step)
-        low, high = series.bounds[:-1], series.bounds[1:]
         columns = self._choose(series, np.ones(series.bounds[-1], dtype=np.bool_))
-        fitted = self._fit(series, Cuts(low, high, high, high), columns)
-        truth = columns.values[:, : len(fitted.targets)]
-        ends = self._tiled_ends(series, np.any(~np.isnan(truth), axis=1))
+        truth = columns.values[:, : len(columns.targets)]
+        start, past = series.bounds[:-1], self._past_last_target(series, np.any(~np.isnan(truth), axis=1))
+        fitted = self._fit(series, Cuts(start, past, past, past), columns)
+        tiles = zip(past, start + self.lookback - 1, strict=True)
+        ends = np.concatenate([np.arange(last, first, -self.horizon)[::-1] for last, first in tiles])
         owner = np.searchsorted(series.bounds, ends, side="right") - 1
         windows = Windows(
             prepare(series, columns, fitted, self.fill),
             *(ends, owner, torch.zeros(len(series.names), truth.shape[1]), self.lookback, self.horizon),
         )
         rows = ends[:, None] + np.arange(self.horizon)
-        dates = rows - low[owner][:, None] if series.dates is None else series.dates[rows]
+        dates = rows - start[owner][:, None] if series.dates is None else series.dates[rows]
         return ForecastInputs(windows, tuple(series.names[at] for at in owner), dates, truth[rows])
 
-    def _tiled_ends(self, series: Series, observed: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return first target rows, ``horizon`` apart, the last of a series being the row after its last target."""
+    def _past_last_target(self, series: Series, observed: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return (S,) the row after each series' last target, from which the last forecast starts."""
         ends = []
         for name, low, high in zip(series.names, series.bounds[:-1], series.bounds[1:], strict=True):
             past = int(low + np.flatnonzero(observed[low:high])[-1] + 1) if observed[low:high].any() else int(low)
-            label = f" of series {name!r}" if name else ""
+            where = f"{series.where}, series {name!r}" if name else series.where
             if past - low < self.lookback:
                 raise RequestError(
-                    f"{series.where}{label} has {past - low} rows up to its last target; data.lookback={self.lookback}"
-                    " are needed."
+                    f"{where}: {past - low} rows up to the last target; data.lookback={self.lookback} are needed."
                 )
             if past + self.horizon > high:
                 raise RequestError(
-                    f"{series.where}{label} ends {high - past} rows after its last target;"
-                    f" data.known={list(self.known)} must be given for data.horizon={self.horizon} rows ahead, with the"
-                    " targets left blank."
+                    f"{where}: {high - past} rows after the last target; data.known={list(self.known)} must be given"
+                    f" for data.horizon={self.horizon} rows ahead, with the targets left blank."
                 )
-            ends.append(np.arange(past, low + self.lookback - 1, -self.horizon)[::-1])
-        return np.concatenate(ends)
+            ends.append(past)
+        return np.array(ends)
 
     def _ready(self) -> Fitted:
         if self._fitted is None:
             raise RuntimeError("setup() or restore() comes first")
         return self._fitted
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        listed = ", ".join(choices)
+        raise RequestError(f"data.{name}={value!r} is not one of {listed}.{did_you_mean(str(value), choices)}")
+
+
+def _check_count(name: str, number: Any, least: int) -> None:
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise RequestError(f"data.{name} must be a whole number of at least {least}; got {number!r}.")

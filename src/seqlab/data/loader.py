@@ -57,7 +57,7 @@ class Batches(Sampler[list[int]]):
     def _global_batches(self) -> list[NDArray[np.int64]]:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = np.arange(self.size)
-        if self.weights is not None:
+        if self.weights is not None and self.size:
             order = rng.choice(self.size, self.size, p=self.weights / self.weights.sum())
         elif self.shuffle:
             order = rng.permutation(self.size)
@@ -98,7 +98,7 @@ class Loader(DataLoader[Any]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         # Whoever iterates may stop at the last batch without asking for one more: an epoch ends when the next begins.
-        if self._begun and not self._restored:
+        if self._begun and (not self._restored or self.batches.position >= len(self.batches)):
             self.batches.epoch += 1
             self.batches.position = 0
         self._begun, self._restored = True, False

@@ -60,7 +60,8 @@ class Fitted:
         """
         means = _means(columns, series, cuts)
         carried = Gaps.of(columns.values, series.bounds).carry(columns.values, _each_row(means, series.bounds))
-        scalers = tuple(Scaler.fit(scaler, carried[a:b]) for a, b in zip(cuts.start, cuts.val, strict=True))
+        spans = zip(cuts.start, cuts.val, strict=True)
+        scalers = tuple(Scaler.fit(scaler, carried[a:b], columns.indicator) for a, b in spans)
         step = _step(series, cuts)
         return cls(
             *(columns.names, columns.targets, columns.ahead, columns.calendar.shape[1]),

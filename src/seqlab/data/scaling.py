@@ -20,7 +20,7 @@ class Scaler:
     Attributes:
         center: (C,), subtracted first.
         scale: (C,), never 0: a constant column keeps scale 1 and so becomes all zeros.
-        constant: (C,) bool, the columns that did not vary.
+        constant: (C,) bool, the columns without spread (of whose middle half, for "robust").
     """
 
     center: Floats
@@ -28,9 +28,17 @@ class Scaler:
     constant: NDArray[np.bool_]
 
     @classmethod
-    def fit(cls, kind: Kind, values: Floats) -> Scaler:
-        """Fit to ``values`` (N, C): mean and deviation, minimum and range, median and quartile distance, or 0 and 1."""
+    def fit(cls, kind: Kind, values: Floats, leave: NDArray[np.bool_] | None = None) -> Scaler:
+        """Fit to ``values`` (N, C).
+
+        Args:
+            kind: mean and deviation, minimum and range, median and quartile distance, or 0 and 1.
+            values: the training rows.
+            leave: (C,) bool, columns that stay as they are.
+        """
         center, spread = _FITS[kind](values)
+        if leave is not None:
+            center, spread = np.where(leave, 0.0, center), np.where(leave, 1.0, spread)
         # A sum of equal floats leaves a deviation of rounding size, not zero.
         constant = spread <= 10 * np.finfo(np.float64).eps * np.maximum(np.abs(center), np.finfo(np.float64).tiny)
         return cls(center, np.where(constant, 1.0, spread), constant)
