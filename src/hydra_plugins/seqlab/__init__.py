@@ -1,0 +1,1 @@
+"""Where Hydra looks for plugins; what they do lives in seqlab.sweep."""

@@ -1,0 +1,13 @@
+"""What the server that jobs are forked from has imported; importing it again would cost each job seconds."""
+
+import gc
+
+import lightning as lightning
+import torch as torch
+
+from seqlab.sweep import worker as worker
+from seqlab.training import app as app
+from seqlab.training import pipeline as pipeline
+
+gc.collect()
+gc.freeze()  # what all jobs share stays shared: collecting it would copy its pages into each
