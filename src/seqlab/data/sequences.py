@@ -25,6 +25,9 @@ UNSEEN = 1e-6
 class Sequences:
     """N sequences and their targets; S is the sum of their lengths.
 
+    Arrays of signed integers are tokens or class numbers and come out as int64; all others come out as float32, so that
+    on/off values may be stored as uint8.
+
     Args:
         values: (S, I) float features, or (S,) integer tokens, one sequence after the other.
         offsets: (N + 1,) where each sequence begins; the last entry is S.
@@ -101,7 +104,7 @@ def _gather(flat: Array, places: Ints, real: NDArray[np.bool_] | None, padding: 
 
 
 def _tensor(array: Array) -> Tensor:
-    return torch.from_numpy(array.astype(np.int64 if array.dtype.kind in "iu" else np.float32, copy=False))
+    return torch.from_numpy(array.astype(np.int64 if array.dtype.kind == "i" else np.float32, copy=False))
 
 
 def count_labels(labels: Array, classes: int) -> tuple[int, ...]:
