@@ -62,7 +62,9 @@ def config_differences(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def _worth_showing(key: str) -> bool:
-    return decides(key) or key in ("cell", "model", "optimizer", "scheduler", "task", "experiment")
+    """Return whether a reader learns from a key; a class path says no more than the choice's name."""
+    names = ("cell", "model", "optimizer", "scheduler", "task", "experiment")
+    return key in names or (decides(key) and not key.endswith("._target_"))
 
 
 def _value(known: Facts, key: str) -> str:

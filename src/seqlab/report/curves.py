@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqlab.compare import Section
 from seqlab.compare.scores import Row
 from seqlab.compare.wording import number
-from seqlab.report.svg import Plot, drawing, inline, series_colour
+from seqlab.report.svg import Plot, drawing, inline, legend_below, log_axis, series_colour
 from seqlab.runs import METRICS_FILE, Run
 
 Curve = dict[float, float]
@@ -56,11 +56,10 @@ def curve_plot(section: Section, column: str, title: str, name: str) -> Plot | N
             axes.fill_between(epochs, low, high, color=series_colour(place), alpha=0.18, linewidth=0)
             spoken.append(f"{row.label} from {number(middle[0])} to {number(middle[-1])} after {len(epochs)} epochs")
             lowest, highest = min(lowest, float(low.min())), max(highest, float(high.max()))
-        if lowest > 0 and highest / lowest > 20:
-            axes.set_yscale("log")
+        log_axis(axes.yaxis, (lowest, highest))
         axes.set_xlabel("epoch")
         axes.set_ylabel(column)
-        axes.legend(ncols=2, loc="upper right")
+        legend_below(figure, axes)
         alt = f"{column} by epoch: {'; '.join(spoken)}."
         svg = inline(figure, name, alt)
     left = len(section.rows) - len(drawn)

@@ -16,7 +16,7 @@ from seqlab.compare.scores import Row
 from seqlab.compare.wording import number
 from seqlab.errors import RunError
 from seqlab.report.curves import MOST
-from seqlab.report.svg import Plot, drawing, inline, series_colour
+from seqlab.report.svg import Plot, drawing, inline, legend_below, log_axis, series_colour
 
 FLOW_FILE = "gradient_flow.json"
 
@@ -55,17 +55,18 @@ def gradient_plots(section: Section, name: str) -> list[Plot]:
 
 def _flow_plot(flows: list[tuple[int, Row, dict[str, Any]]], which: int, name: str) -> Plot:
     title = "Gradient flow at the start" if which == 0 else "Gradient flow at the end"
-    spoken = []
+    spoken, shares = [], []
     with drawing() as (figure, axes):
         for place, row, flow in flows:
             share = _share_of_last(flow["norms"][which, -1])
+            shares += share.tolist()
             back = np.arange(len(share))[::-1]
             axes.plot(back, share, color=series_colour(place), label=f"{row.label}, epoch {flow['epochs'][which]}")
             spoken.append(f"{row.label}: {number(float(share[0]))} of the last step's norm reaches the first")
-        axes.set_yscale("log")
+        log_axis(axes.yaxis, shares)
         axes.set_xlabel("steps before the end")
-        axes.set_ylabel("gradient norm, share of the last step's")
-        axes.legend(ncols=2, loc="best")
+        axes.set_ylabel("norm, share of the last step's")
+        legend_below(figure, axes)
         alt = f"{title}, norm of dL/dh by time step. {'; '.join(spoken)}."
         svg = inline(figure, name, alt)
     return Plot(title, alt, svg, "Last layer; a line that falls fast forgets.")

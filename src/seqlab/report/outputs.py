@@ -13,7 +13,7 @@ from seqlab.compare import Section
 from seqlab.compare.examples import Saved, saved
 from seqlab.compare.scores import Row
 from seqlab.compare.wording import number, percent
-from seqlab.report.svg import INK, Plot, drawing, inline, series_colour
+from seqlab.report.svg import INK, Plot, drawing, inline, legend_below, series_colour
 
 #: Rows whose forecasts are drawn over the truth.
 FORECASTS = 3
@@ -40,7 +40,7 @@ def forecast_plot(section: Section, name: str) -> Plot | None:
             spoken.append(f"{row.label} misses by {number(float(np.nanmean(np.abs(line - truth))))} on average")
         axes.set_xlabel("steps of the last test windows")
         axes.set_ylabel("first target, scaled")
-        axes.legend(ncols=2, loc="best")
+        legend_below(figure, axes)
         horizon = found[0][1].target.shape[1]
         alt = f"Forecasts of {horizon} steps against the truth on {section.name}: {'; '.join(spoken)}."
         svg = inline(figure, name, alt)

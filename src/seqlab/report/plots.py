@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import MaxNLocator
 
 from seqlab.compare import Comparison, Section
 from seqlab.compare.ranks import Ranks
 from seqlab.compare.scores import Row
 from seqlab.compare.wording import decimals, fixed, listed, number, percent, word
-from seqlab.report.svg import FAINT, INK, Plot, drawing, inline, series_colour
+from seqlab.report.svg import FAINT, INK, Plot, drawing, inline, log_axis, series_colour
 
 #: What a score may be drawn against: cost, axis label, whether its axis may be logarithmic.
 COST_AXES = (("seconds", "seconds of a whole run"), ("parameters", "trainable parameters"))
@@ -29,6 +29,7 @@ def score_plot(section: Section, comparison: Comparison, name: str) -> Plot:
         beyond = _draw_trivial(axes, rows, section.baselines)
         axes.set_yticks(range(len(rows)), [row.label for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.7)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"{section.metric.name} ({'higher' if section.metric.higher_is_better else 'lower'} is better)")
         svg = inline(figure, name, alt)
@@ -59,7 +60,7 @@ def _draw_row(axes: Axes, place: int, row: Row) -> None:
 def _draw_trivial(axes: Axes, rows: Sequence[Row], trivial: dict[str, float]) -> list[str]:
     """Draw the predictors that lie near the rows' scores; return the names of the others."""
     low, high = axes.get_xlim()
-    reach = 1.5 * (high - low)
+    reach = high - low
     beyond = []
     for name, score in trivial.items():
         if low - reach <= score <= high + reach:
@@ -93,19 +94,14 @@ def _cost_plot(section: Section, known: list[tuple[Row, float]], cost: str, labe
             if not math.isnan(e.low):
                 axes.plot([x, x], [e.low, e.high], color=series_colour(place), linewidth=1.6)
             axes.plot([x], [e.mean], "D", color=series_colour(place), markersize=6)
-            axes.annotate(row.label, (x, e.mean), (7, 0), textcoords="offset points", va="center", fontsize=9)
-        _label_costs(axes, [x for _, x in known], label)
+            aside = (7, 5 if place % 2 else -5)  # neighbours in rank often lie close together
+            axes.annotate(row.label, (x, e.mean), aside, textcoords="offset points", va="center", fontsize=9)
+        log_axis(axes.xaxis, [x for _, x in known])
+        axes.set_xlabel(label)
         axes.set_ylabel(section.metric.name)
         axes.margins(x=0.18)
         svg = inline(figure, name, alt)
     return Plot(f"Score against {cost}", alt, svg)
-
-
-def _label_costs(axes: Axes, costs: Sequence[float], label: str) -> None:
-    axes.set_xlabel(label)
-    if min(costs) > 0 and max(costs) / min(costs) > 20:
-        axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: number(x)))
 
 
 def rank_plot(ranks: Ranks) -> Plot:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,11 @@ from typing import Any
 import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from seqlab.compare.wording import number
 
 #: Stand-ins that the drawing uses; each becomes a variable of the page's style sheet.
 INK, FAINT = "#0a0b0c", "#0a0b0d"
@@ -70,6 +75,31 @@ def drawing(width: float = 4.6, height: float = 3.2) -> Iterator[tuple[Figure, A
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height))
         yield figure, figure.subplots()
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """Name the series under the axes, where nothing is drawn."""
+    handles, labels = axes.get_legend_handles_labels()
+    longest = max(map(len, labels))
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower left",
+        ncols=4 if longest < 8 else 3 if longest < 13 else 2 if longest < 25 else 1,
+    )
+
+
+def log_axis(axis: Axis, values: Sequence[float]) -> None:
+    """Make an axis logarithmic where ``values`` span more than a factor of 20, with plain numbers at its ticks."""
+    if min(values) > 0 and max(values) / min(values) > 20:
+        scale = axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale
+        scale("log")
+        decades = math.log10(max(values) / min(values))
+        axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=8))
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        axis.set_major_locator(MaxNLocator(5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value) if value >= 1e-3 else f"{value:g}"))
 
 
 def inline(figure: Figure, name: str, alt: str) -> Markup:
