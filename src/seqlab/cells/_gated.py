@@ -148,7 +148,9 @@ class GatedCell(RecurrentCell):
             mask: (B, H), what multiplies h inside the recurrent products (variational dropout); None for nothing.
         """
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """The derivative of one ``advance``; a cell without it runs under autograd.
 
         Args:
@@ -156,16 +158,24 @@ class GatedCell(RecurrentCell):
             grads: gradients of the state after the step.
             weights: as in ``advance``.
             mask: as in ``advance``.
-            out: tensors like ``pre`` to write its gradients into.
+            d_pre: tensors like ``pre`` to write its gradients into.
+            d_weights: tensors like ``weights`` to add gradients to, where a step has them at hand.
 
         Returns:
             The gradients of the state before the step.
         """
         raise NotImplementedError
 
-    def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
-        """Return the gradients of ``weights()`` from those of ``pre``, over all steps at once."""
-        return (weight_gradient(d_pre[0], tape.before),)
+    def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
+        """Return the gradients of ``weights()`` after all steps.
+
+        Args:
+            tape: what the steps kept.
+            d_pre: the gradients of the projection, (B, T, ...). A product inside the recurrence has its gradient here
+                as that of the term of ``pre`` that was added to it.
+            d_weights: what the steps added up.
+        """
+        return weight_gradient(d_pre[0], tape.before), *d_weights[1:]
 
     def step(self, pre: Pre, state: State, mask: Tensor | None = None) -> tuple[Tensor, State]:
         """Advance one step; y is the first state."""
@@ -220,17 +230,18 @@ class _Unroll(torch.autograd.Function):
         tape = [tuple(kept[k : k + ctx.width]) for k in range(0, len(kept), ctx.width)]
         d_pre = tuple(y.new_empty(shape) for shape in ctx.pre_shapes)
         grads: State = d_state
+        d_weights = tuple(torch.zeros_like(w) for w in weights)
         steps = zip(tape, d_y.unbind(1), _by_step(d_pre), _partly_alive(alive, y.shape[1]), strict=True)
         with torch.autocast(y.device.type, enabled=False):
-            for kept_t, d_y_t, out, alive_t in reversed(list(steps)):
+            for kept_t, d_y_t, d_pre_t, alive_t in reversed(list(steps)):
                 grads = (grads[0] + d_y_t, *grads[1:])
                 live, held = (grads, None) if alive_t is None else _part(alive_t, grads)
-                grads = ctx.cell.retreat(kept_t, live, weights, mask, out)
+                grads = ctx.cell.retreat(kept_t, live, weights, mask, d_pre_t, d_weights)
                 if held is not None:
                     grads = tuple(g + stay for g, stay in zip(grads, held, strict=True))
             before = torch.cat((h_0.unsqueeze(1), y[:, :-1]), 1)
             before = before if mask is None else before * mask.unsqueeze(1)
-            d_weights = ctx.cell.weight_gradients(Tape(before, tape), d_pre)
+            d_weights = ctx.cell.weight_gradients(Tape(before, tape), d_pre, d_weights)
         return None, None, None, None, None, *d_pre, *grads, *d_weights
 
 

@@ -46,12 +46,14 @@ class CIFGLSTM(GatedCell):
         squashed = torch.tanh(new_c)
         return (o * squashed, new_c), (f, g, o, c, squashed)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh, dc)."""
         f, g, o, c, squashed = kept
         d_h, d_c = grads
         d_c = d_c + tanh_backward(d_h * o, squashed)
         d_kept = d_c * f
         d_f, d_g = sigmoid_backward(d_c * (c - g), f), tanh_backward(d_c - d_kept, g)
-        d_sums = torch.cat((d_f, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=out[0])
+        d_sums = torch.cat((d_f, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=d_pre[0])
         return masked(d_sums @ weights[0], mask), d_kept

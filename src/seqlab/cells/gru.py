@@ -68,12 +68,14 @@ class GRU(NativeCell):
         step = reset_after if self.reset == "after" else reset_before
         return step(pre[0], state[0], weights[0], mask)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh,)."""
         back = reset_after_backward if self.reset == "after" else reset_before_backward
-        return (back(kept, grads[0], weights[0], mask, out[0]),)
+        return (back(kept, grads[0], weights[0], mask, d_pre[0]),)
 
-    def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
+    def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradient of U."""
         if self.reset == "before":
             return (reset_before_weight_gradient(tape, d_pre[0]),)

@@ -49,10 +49,12 @@ class JANET(GatedCell):
         f, shut, c = torch.sigmoid(s), torch.sigmoid(s - self.beta), torch.tanh(c)
         return (torch.addcmul(f * h, 1 - shut, c),), (f, shut, c, h)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh,)."""
         f, shut, c, h = kept
         (d_new,) = grads
         d_s = sigmoid_backward(d_new * h, f) - sigmoid_backward(d_new * c, shut)
-        d_sums = torch.cat((d_s, tanh_backward(d_new * (1 - shut), c)), 1, out=out[0])
+        d_sums = torch.cat((d_s, tanh_backward(d_new * (1 - shut), c)), 1, out=d_pre[0])
         return (torch.addcmul(masked(d_sums @ weights[0], mask), d_new, f),)

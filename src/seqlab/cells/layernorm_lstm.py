@@ -74,57 +74,81 @@ class LayerNormLSTM(GatedCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return LN(W x; a_x) + b, b_c, and the zeros that U h is added to: (B, T, 4 H), (B, T, H), (B, T, 4 H)."""
-        sums = self._grouped(F.linear(x, self.weight_ih))
-        normed = F.layer_norm(sums, sums.shape[-1:], eps=EPSILON).flatten(2)
-        sums = torch.addcmul(self.bias, normed, self.gain_ih)
+        sums = F.linear(x, self.weight_ih)
+        if self.norm == "joint":
+            sums = F.layer_norm(sums, sums.shape[2:], self.gain_ih, self.bias, EPSILON)
+        else:
+            normed, *_ = self._normalise(sums.flatten(0, 1), self.gain_ih)
+            sums = normed.view_as(sums) + self.bias
         return (sums, self.bias_c.to(sums.dtype).expand(*x.shape[:2], -1), sums.new_zeros(1).expand_as(sums)), state
-
-    def _grouped(self, sums: Tensor) -> Tensor:
-        """Return sums (..., 4 H) with an axis for what is normalised together."""
-        return sums.unflatten(-1, (1 if self.norm == "joint" else 4, -1))
 
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h', c')."""
         h, c = state
         weight, a_h, a_c = weights
         units = c.shape[1]
-        recurrent = self._grouped(torch.addmm(pre[2], masked(h, mask), weight.t()))
-        normed, *moments = torch.native_layer_norm(recurrent, recurrent.shape[-1:], None, None, EPSILON)
-        sums = torch.addcmul(pre[0], normed.flatten(1), a_h)
+        recurrent = torch.addmm(pre[2], masked(h, mask), weight.t())
+        normed, *moments = self._normalise(recurrent, a_h)
+        sums = pre[0] + normed
         gates = torch.sigmoid(sums[:, : 2 * units])
         i, f = gates.chunk(2, 1)
         g, o = torch.tanh(sums[:, 2 * units : 3 * units]), torch.sigmoid(sums[:, 3 * units :])
         new_c = torch.addcmul(f * c, i, g)
-        normed, *moments_c = torch.native_layer_norm(new_c, [units], None, None, EPSILON)
-        squashed = torch.tanh(torch.addcmul(pre[1], normed, a_c))
+        normed, *moments_c = torch.native_layer_norm(new_c, [units], a_c, None, EPSILON)
+        squashed = torch.tanh(pre[1] + normed)
         return (o * squashed, new_c), (gates, g, o, c, squashed, recurrent, *moments, new_c, *moments_c)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh, dc)."""
         gates, g, o, c, squashed, *norms = kept
         i, f = gates.chunk(2, 1)
         weight, a_h, a_c = weights
         d_h, d_c = grads
-        d_squash = out[1].copy_(tanh_backward(d_h * o, squashed))
-        d_c = d_c + _norm_backward(d_squash * a_c, *norms[3:])
+        d_squash = d_pre[1].copy_(tanh_backward(d_h * o, squashed))
+        new_c, mean, scale = norms[3:]
+        d_new_c, d_a_c = _norm_backward(d_squash, new_c, mean, scale, a_c)
+        d_c = d_c + d_new_c
         d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
-        d_sums = torch.cat((d_gates, tanh_backward(d_c * i, g), sigmoid_backward(d_h * squashed, o)), 1, out=out[0])
-        d_recurrent = out[2].copy_(_norm_backward(self._grouped(d_sums * a_h), *norms[:3]).flatten(1))
-        return masked(d_recurrent @ weight, mask), d_c * f
+        d_sums = torch.cat((d_gates, tanh_backward(d_c * i, g), sigmoid_backward(d_h * squashed, o)), 1, out=d_pre[0])
+        recurrent, mean, scale = norms[:3]
+        d_recurrent, d_a_h = self._normalise_backward(d_sums, recurrent, mean, scale, a_h)
+        d_weights[1].add_(d_a_h)
+        d_weights[2].add_(d_a_c)
+        return masked(d_pre[2].copy_(d_recurrent) @ weight, mask), d_c * f
 
-    def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
+    def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradients of U, a_h and a_c."""
-        d_sums, d_squash, d_recurrent = d_pre
-        # Step by step each product stays in the cache, which one over all steps would not.
-        d_a_h, d_a_c = torch.zeros_like(d_sums[0, 0]), torch.zeros_like(d_squash[0, 0])
-        for kept, d_s, d_q in zip(tape.kept, d_sums.unbind(1), d_squash.unbind(1), strict=True):
-            *_, recurrent, mean, scale, new_c, mean_c, scale_c = kept
-            d_a_h += (d_s * ((recurrent - mean) * scale).flatten(1)).sum(0)
-            d_a_c += (d_q * ((new_c - mean_c) * scale_c)).sum(0)
-        return weight_gradient(d_recurrent, tape.before), d_a_h, d_a_c
+        return weight_gradient(d_pre[2], tape.before), *d_weights[1:]
+
+    def _normalise(self, sums: Tensor, gain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return gain * LN(sums) for sums (N, 4 H), and the mean and inverse deviation of each group."""
+        if self.norm == "joint":
+            return torch.native_layer_norm(sums, gain.shape, gain, None, EPSILON)
+        normed, mean, scale = torch.native_layer_norm(_by_gate(sums), [self.hidden_size], None, None, EPSILON)
+        return normed.flatten(1) * gain, mean, scale
+
+    def _normalise_backward(
+        self, d_out: Tensor, sums: Tensor, mean: Tensor, scale: Tensor, gain: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradients of ``sums`` and ``gain``."""
+        if self.norm == "joint":
+            return _norm_backward(d_out, sums, mean, scale, gain)
+        grouped = _by_gate(sums)
+        d_gain = (d_out * ((grouped - mean) * scale).flatten(1)).sum(0)
+        return _norm_backward(_by_gate(d_out * gain), grouped, mean, scale, None)[0].flatten(1), d_gain
 
 
-def _norm_backward(d_out: Tensor, value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Return the gradient of ``value`` in a layer normalisation over its last axis without gain and bias."""
-    shape, wanted = value.shape[-1:], [True, False, False]
-    return torch.ops.aten.native_layer_norm_backward(d_out, value, shape, mean, scale, None, None, wanted)[0]
+def _by_gate(sums: Tensor) -> Tensor:
+    return sums.view(len(sums), 4, -1)
+
+
+def _norm_backward(
+    d_out: Tensor, value: Tensor, mean: Tensor, scale: Tensor, gain: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of ``value`` and ``gain`` (if there is one) of a layer normalisation over the last axis."""
+    wanted = [True, gain is not None, False]
+    backward = torch.ops.aten.native_layer_norm_backward
+    d_value, d_gain, _ = backward(d_out, value, value.shape[-1:], mean, scale, gain, None, wanted)
+    return d_value, d_gain

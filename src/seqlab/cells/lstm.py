@@ -71,7 +71,9 @@ class LSTM(NativeCell):
         squashed = act.forward(new_c)
         return (o * squashed, new_c), (gates, g, o, c, squashed)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh, dc)."""
         gates, g, o, c, squashed = kept
         i, f = gates.chunk(2, 1)
@@ -80,7 +82,7 @@ class LSTM(NativeCell):
         d_c = d_c + act.backward(d_h * o, squashed)
         d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
         d_g = act.backward(d_c * i, g)
-        d_sums = torch.cat((d_gates, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=out[0])
+        d_sums = torch.cat((d_gates, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=d_pre[0])
         return masked(d_sums @ weights[0], mask), d_c * f
 
     def has_kernel(self) -> bool:

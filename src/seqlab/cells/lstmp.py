@@ -77,13 +77,15 @@ class LSTMP(LSTM):
         (whole, c), kept = super().advance(pre[:1], state, weights[:1], mask)
         return (torch.addmm(pre[1], whole, weights[1].t()), c), (*kept, whole)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh, dc)."""
         d_h, d_c = grads
-        out[1].copy_(d_h)
-        return super().retreat(kept[:-1], (d_h @ weights[1], d_c), weights[:1], mask, out[:1])
+        d_pre[1].copy_(d_h)
+        return super().retreat(kept[:-1], (d_h @ weights[1], d_c), weights[:1], mask, d_pre[:1], d_weights[:1])
 
-    def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
+    def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradients of U and W_hr."""
         return weight_gradient(d_pre[0], tape.before), weight_gradient(d_pre[1], tape.stack(-1))
 

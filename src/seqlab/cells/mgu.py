@@ -57,7 +57,9 @@ class MGU(GatedCell):
         n = torch.tanh(torch.addmm(pre_n, kept, u_n.t()))
         return (torch.lerp(h, n, f),), (f, n, h, kept)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh,)."""
         f, n, h, _ = kept
         (d_new,) = grads
@@ -66,10 +68,10 @@ class MGU(GatedCell):
         d_n = tanh_backward(into_n, n)
         d_kept = d_n @ u_n
         d_f = sigmoid_backward(torch.addcmul(d_new * (n - h), d_kept, masked(h, mask)), f)
-        torch.cat((d_f, d_n), 1, out=out[0])
+        torch.cat((d_f, d_n), 1, out=d_pre[0])
         return (d_new - into_n + masked(torch.addmm(d_kept * f, d_f, u_f), mask),)
 
-    def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
+    def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradient of U, whose candidate rows saw f * h."""
         d_f, d_n = d_pre[0].chunk(2, 2)
         return (torch.cat((weight_gradient(d_f, tape.before), weight_gradient(d_n, tape.stack(3)))),)

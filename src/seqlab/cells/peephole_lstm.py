@@ -9,12 +9,10 @@ from seqlab.cells._base import Pre, State
 from seqlab.cells._gated import (
     GatedCell,
     Kept,
-    Tape,
     Weights,
     masked,
     sigmoid_backward,
     tanh_backward,
-    weight_gradient,
 )
 
 
@@ -67,23 +65,19 @@ class PeepholeLSTM(GatedCell):
         squashed = torch.tanh(new_c)
         return (o * squashed, new_c), (gates, g, o, c, new_c, squashed)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh, dc)."""
-        gates, g, o, c, _, squashed = kept
+        gates, g, o, c, new_c, squashed = kept
         i, f = gates.unbind(1)
         d_h, d_c = grads
         weight, p = weights
         d_o = sigmoid_backward(d_h * squashed, o)
         d_c = torch.addcmul(d_c + tanh_backward(d_h * o, squashed), d_o, p[2])
         d_gates = sigmoid_backward(d_c.unsqueeze(1) * torch.stack((g, c), 1), gates)
-        d_sums = torch.cat((d_gates.flatten(1), tanh_backward(d_c * i, g), d_o), 1, out=out[0])
+        d_sums = torch.cat((d_gates.flatten(1), tanh_backward(d_c * i, g), d_o), 1, out=d_pre[0])
         d_i, d_f = d_gates.unbind(1)
+        d_weights[1].add_(torch.stack(((d_i * c).sum(0), (d_f * c).sum(0), (d_o * new_c).sum(0))))
         d_c = torch.addcmul(torch.addcmul(d_c * f, d_i, p[0]), d_f, p[1])
         return masked(d_sums @ weight, mask), d_c
-
-    def weight_gradients(self, tape: Tape, d_pre: Pre) -> tuple[Tensor | None, ...]:
-        """Return the gradients of U and p."""
-        d_i, d_f, _, d_o = d_pre[0].chunk(4, 2)
-        c, new_c = tape.stack(3), tape.stack(4)
-        d_p = torch.stack([(d_i * c).sum((0, 1)), (d_f * c).sum((0, 1)), (d_o * new_c).sum((0, 1))])
-        return weight_gradient(d_pre[0], tape.before), d_p

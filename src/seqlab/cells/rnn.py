@@ -47,10 +47,12 @@ class Elman(NativeCell):
         h = ACTIVATIONS[self.nonlinearity].forward(torch.addmm(pre[0], masked(h, mask), weights[0].t()))
         return (h,), (h,)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh,)."""
         d_sum = ACTIVATIONS[self.nonlinearity].backward(grads[0], kept[0])
-        out[0].copy_(d_sum)
+        d_pre[0].copy_(d_sum)
         return (masked(d_sum @ weights[0], mask),)
 
     def has_kernel(self) -> bool:

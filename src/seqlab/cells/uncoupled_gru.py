@@ -66,7 +66,9 @@ class UncoupledGRU(GatedCell):
         new = torch.lerp(c, h, f) if self.coupled else torch.addcmul(f * h, i[0], c)
         return (new,), (gates, candidate, c, h)
 
-    def retreat(self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, out: Pre) -> State:
+    def retreat(
+        self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
+    ) -> State:
         """Return (dh,)."""
         gates, candidate, c, h = kept
         *i, f, o = gates.chunk(self.gates - 1, 1)
@@ -75,6 +77,6 @@ class UncoupledGRU(GatedCell):
         d_c = tanh_backward(d_new - d_kept if self.coupled else d_new * i[0], c)
         into = [d_new * (h - c)] if self.coupled else [d_new * c, d_new * h]
         d_gates = sigmoid_backward(torch.cat((*into, d_c * candidate), 1), gates)
-        out[1].copy_(d_c)
-        d_sums = torch.cat((d_gates, d_c * o), 1, out=out[0])
+        d_pre[1].copy_(d_c)
+        d_sums = torch.cat((d_gates, d_c * o), 1, out=d_pre[0])
         return (d_kept + masked(d_sums @ weights[0], mask),)
