@@ -46,7 +46,10 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
         (["trainer.max_epochs=some"], "trainer.max_epochs must be a number"),
         (["trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val"),
         (["trainer.early_stopping.patience=0"], "trainer.early_stopping.patience must be a number of at least 1"),
-        (["+trainer.early_stopping.patient=3"], "trainer.early_stopping has no key 'patient'. Did you mean 'patience'?"),
+        (
+            ["+trainer.early_stopping.patient=3"],
+            "trainer.early_stopping has no key 'patient'. Did you mean 'patience'?",
+        ),
         (["trainer.on_nan=ignore"], "trainer.on_nan must be stop or skip_N"),
         (["task.monitor=test/mse"], "the test split is touched once"),
         (["task.monitor=val/mze"], "Did you mean 'val/mse'?"),
@@ -58,14 +61,18 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
         (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
         (["data=csv"], "data.path is needed"),
         (["data=csv", "data.path=nowhere.csv"], "there is no such file"),
-        (["data.lookback=300"], "too short"),
+        (["data.lookback=300"], "too few for data.lookback=300"),
         (["ckpt=nowhere.ckpt"], "nowhere.ckpt does not exist"),
         (["model.hidden_size"], "model.hidden_size"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_train(
-    arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     base = [a for a in tiny(tmp_path / "out") if not any(a.startswith(f"{b.partition('=')[0]}=") for b in arguments)]
@@ -92,7 +99,14 @@ def test_csv_files(text: str, target: str, expected: str, tmp_path: Path, capsys
     file = tmp_path / "mine.csv"
     file.write_text(text)
     code, said = complaint(
-        capsys, "train", "data=csv", f"data.path={file}", f"data.target={target}", f"output_dir={tmp_path / 'out'}"
+        capsys,
+        "train",
+        "data=csv",
+        f"data.path={file}",
+        f"data.target={target}",
+        "data.lookback=1",
+        "data.horizon=1",
+        f"output_dir={tmp_path / 'out'}",
     )
     assert code == 2
     assert expected.lower() in said.lower() or (expected == "Did you mean" and "'z'" in said), said

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from seqlab.config import add_search_path, conf_dir, search_path, trust
-from seqlab.errors import RequestError
+from seqlab.errors import RequestError, SeqlabError
 from seqlab.runs import Run
 from seqlab.training.complaints import in_house_style
 from seqlab.training.request import CONFIG_NAME, Request, compose_request, make_request, register_resolvers
@@ -66,8 +67,15 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(HELP.format(groups=", ".join(_groups())) + "\n")
         return 0
     with in_house_style(), _hydra_arguments(arguments):
+        _refusals.clear()
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(job)()
+        if _refusals:
+            raise _refusals.pop()
     return 0
+
+
+#: A single run's error, kept aside so that Hydra adds no line of its own.
+_refusals: list[SeqlabError] = []
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -77,9 +85,13 @@ def job(cfg: DictConfig) -> float | None:
     try:
         with _original_arguments():
             run = run_request(job_request(cfg))
-    except RequestError:
-        _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
-        raise
+    except SeqlabError as error:
+        if isinstance(error, RequestError):
+            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+        if HydraConfig.get().mode is not RunMode.RUN:
+            raise
+        _refusals.append(error)
+        return None
     return run.metrics.get(run.record["monitor"])
 
 

@@ -234,6 +234,9 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
         if terminated:
             screen.say("Terminated. The same command goes on from the last checkpoint.")
         raise (SystemExit(128 + signal.SIGTERM) if terminated else KeyboardInterrupt) from None
+    except RequestError:
+        _withdraw(run)  # the first step was never taken
+        raise
     except BaseException as error:
         told = explained(error)
         if run.folder.is_dir():
