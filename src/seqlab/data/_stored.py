@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class Stored(SequenceData):
         for split, part in splits.items():
             lengths = np.diff(part.offsets)
             self._notes |= {f"sequences/{split}": len(part), f"longest/{split}": int(lengths.max(initial=0))}
+        self._notes |= _shared(splits)
         self._spec = self.describe(splits["train"])
         self._splits = splits
 
@@ -74,6 +76,16 @@ class Stored(SequenceData):
             return {"majority": always(log_probabilities(np.array(spec.class_counts)))}
         assert train.y is not None
         return {"mean": always(train.y.mean(0))}
+
+
+def _shared(splits: Mapping[Split, Sequences]) -> dict[str, int]:
+    """Count the sequences of a later split whose input stands in an earlier one too: ``duplicates/train_test``."""
+    seen = {split: [part.input(i) for i in range(len(part))] for split, part in splits.items()}
+    counts = {
+        f"duplicates/{one}_{other}": sum(map({*seen[one]}.__contains__, seen[other]))
+        for one, other in combinations(seen, 2)
+    }
+    return {pair: count for pair, count in counts.items() if count}
 
 
 def at_least(name: str, value: int, least: int, reason: str = "") -> None:

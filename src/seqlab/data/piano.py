@@ -114,7 +114,8 @@ class _Lookup:
 
 
 def _count(frames: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.count_nonzero(frames, axis=0)
+    counts: NDArray[np.int64] = np.count_nonzero(frames, axis=0)
+    return counts
 
 
 def _log_odds(successes: NDArray[np.int64], trials: NDArray[np.int64] | int) -> NDArray[np.float32]:

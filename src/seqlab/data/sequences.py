@@ -73,6 +73,10 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def input(self, index: int) -> bytes:
+        """Return what tells one sequence's input from another's."""
+        return self.values[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return the sequences ``indices``, padded with zeros (labels: -100) to the longest of them."""
         index = np.asarray(indices, dtype=np.int64)
