@@ -1,4 +1,4 @@
-"""``seqlab predict RUN``: apply a finished run to a file or a text; nothing but the run folder and the input is needed."""
+"""``seqlab predict RUN``: apply a finished run to a file or a text, from the run folder alone."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def predict(folder: str, file: str | None = None, texts: Sequence[str] | None = 
 
     Args:
         folder: a completed run's.
-        file: for a forecaster, rows up to the present: it is forecast from as often as it holds whole look-backs, side by
-            side, the last time past its end. For a text classifier, a csv or tsv with the text column, or plain lines.
+        file: for a forecaster, rows up to the present: forecasts lie side by side and the last one past the end. For a
+            text classifier, a csv or tsv with the text column, or plain lines.
         texts: texts to classify.
 
     Returns:
         Forecasting: one row a forecast value (series where there are several, date, step, target, truth where known,
-        forecast, and quantiles where the run has them), in original units. Text: text, class and one probability a class.
+        forecast, and quantiles where the run has them), in original units. Text: text, class, each class's probability.
 
     Raises:
         RequestError: the run, the file or the question is wrong.

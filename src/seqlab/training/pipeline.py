@@ -277,6 +277,12 @@ def completed_run(request: Request) -> Run | None:
     return run if run.status == "completed" else None
 
 
+def _withdraw(run: Run) -> None:
+    """Take back what a refused request wrote, so that nothing looks like a run."""
+    for name in (RECORD_FILE, *run.record["artifacts"]):
+        (run.folder / name).unlink(missing_ok=True)
+
+
 def _set_aside(folder: Path, only: str | None = None) -> None:
     """Rename a run folder to a hidden one beside it; nothing is deleted.
 
