@@ -71,14 +71,20 @@ class Tape(NamedTuple):
     Attributes:
         before: (B, T, H), what the recurrent product saw at each step: h before the step, times the dropout mask.
         kept: what ``advance`` kept, step by step.
+        mask: (B, H), the dropout mask; None for none.
     """
 
     before: Tensor
     kept: Sequence[Kept]
+    mask: Tensor | None
 
     def stack(self, index: int) -> Tensor:
         """Return one kept value over all steps, (B, T, ...)."""
         return torch.stack([k[index] for k in self.kept], 1)
+
+    def masked(self, operand: Tensor) -> Tensor:
+        """Return (B, T, H) times the dropout mask."""
+        return operand if self.mask is None else operand * self.mask.unsqueeze(1)
 
 
 def weight_gradient(d_out: Tensor, operand: Tensor) -> Tensor:
@@ -241,7 +247,7 @@ class _Unroll(torch.autograd.Function):
                     grads = tuple(g + stay for g, stay in zip(grads, held, strict=True))
             before = torch.cat((h_0.unsqueeze(1), y[:, :-1]), 1)
             before = before if mask is None else before * mask.unsqueeze(1)
-            d_weights = ctx.cell.weight_gradients(Tape(before, tape), d_pre, d_weights)
+            d_weights = ctx.cell.weight_gradients(Tape(before, tape, mask), d_pre, d_weights)
         return None, None, None, None, None, *d_pre, *grads, *d_weights
 
 

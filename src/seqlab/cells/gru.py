@@ -78,7 +78,7 @@ class GRU(NativeCell):
     def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradient of U."""
         if self.reset == "before":
-            return (reset_before_weight_gradient(tape, d_pre[0]),)
+            return (reset_before_weight_gradient(d_pre[0], tape.before, tape.stack(1)),)
         return (weight_gradient(d_pre[0][..., : 3 * self.hidden_size], tape.before),)
 
     def has_kernel(self) -> bool:
@@ -141,8 +141,8 @@ def reset_before_backward(kept: Kept, d_new: Tensor, weight: Tensor, mask: Tenso
     return d_kept + masked(torch.addmm(d_seen * r, d_gates, weight[: 2 * units]), mask)
 
 
-def reset_before_weight_gradient(tape: Tape, d_pre: Tensor) -> Tensor:
-    """Return the gradient of U, whose candidate rows saw r * h."""
+def reset_before_weight_gradient(d_pre: Tensor, seen: Tensor, kept: Tensor) -> Tensor:
+    """Return the gradient of U, whose rows of r and z saw h and those of n saw r * h, (B, T, H) each."""
     units = d_pre.shape[2] // 3
-    of_gates = weight_gradient(d_pre[..., : 2 * units], tape.before)
-    return torch.cat((of_gates, weight_gradient(d_pre[..., 2 * units :], tape.stack(1))))
+    of_gates = weight_gradient(d_pre[..., : 2 * units], seen)
+    return torch.cat((of_gates, weight_gradient(d_pre[..., 2 * units :], kept)))

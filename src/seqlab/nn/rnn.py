@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seqlab.cells import Aux, CellLike, State, make_cell, wrap
 from seqlab.cells._base import RecurrentCell, valid_steps, zero_padding
@@ -148,4 +149,19 @@ def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def _reverse_aux(aux: Aux | None, lengths: Tensor | None) -> Aux | None:
-    return None if aux is None else Aux(*(None if a is None else reverse(a, lengths) for a in aux))
+    """Return aux as the backward direction sees it: time runs from the end, and what was last observed came later."""
+    if aux is None:
+        return None
+    mask, delta, time = (None if a is None else reverse(a, lengths) for a in aux)
+    time = None if time is None else time[:, :1] - time
+    return Aux(mask, delta if mask is None else _since_observed(mask, time), time)
+
+
+def _since_observed(mask: Tensor, time: Tensor | None) -> Tensor:
+    """Return (B, T, I), the time since each feature of ``mask`` was last observed, one step before the first if never."""
+    steps = torch.arange(mask.shape[1], device=mask.device)
+    time = steps.to(mask.dtype).expand(mask.shape[:2]) if time is None else time
+    last = torch.where(mask > 0.5, steps.unsqueeze(1), -1).cummax(1).values
+    before = F.pad(last[:, :-1], (0, 0, 1, 0), value=-1)
+    then = time.unsqueeze(2).expand_as(mask).gather(1, before.clamp(min=0)) - (before < 0).to(mask.dtype)
+    return time.unsqueeze(2) - then
