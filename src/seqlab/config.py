@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 #: Packages whose classes a config may name. A user's own are added by ``trust`` (command line) or SEQLAB_TRUST.
 OWN_PACKAGES = ("seqlab", "torch", "lightning", "torchmetrics")
-_trusted: set[str] = set()
 
 
 def conf_dir() -> Path:
@@ -95,14 +94,20 @@ def header(group: str, name: str) -> list[str]:
 
 
 def trust(package: str) -> None:
-    """Let configs name classes of ``package`` (a top-level name). Called for ``--trust``; never from a config."""
-    _trusted.add(package)
+    """Let configs name classes of ``package`` (a top-level name), in this process and those it starts.
+
+    Called for ``--trust``; never from a config.
+    """
+    os.environ["SEQLAB_TRUST"] = ",".join(sorted({*_from_environment(), package}))
 
 
 def trusted_packages() -> set[str]:
     """Return every top-level package whose classes a config may name."""
-    from_environment = {p for p in os.environ.get("SEQLAB_TRUST", "").split(",") if p}
-    return {*OWN_PACKAGES, *_trusted, *from_environment}
+    return {*OWN_PACKAGES, *_from_environment()}
+
+
+def _from_environment() -> set[str]:
+    return {p for p in os.environ.get("SEQLAB_TRUST", "").split(",") if p}
 
 
 def resolve_class(target: str, expected: type[T]) -> type[T]:

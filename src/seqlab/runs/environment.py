@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import subprocess
@@ -27,14 +28,19 @@ DIFF_LIMIT = 200_000
 
 def environment() -> dict[str, Any]:
     """Return versions, git state of the working folder and of seqlab's own checkout, hardware and variables."""
-    here, own = git_state(Path.cwd()), git_state(Path(__file__).parent)
     return {
         "versions": {"python": platform.python_version(), **versions()},
-        "git": here,
-        "seqlab_git": own,
+        "git": git_state(Path.cwd()),
+        "seqlab_git": own_git_state(),
         "hardware": hardware(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
+
+
+@functools.cache
+def own_git_state() -> dict[str, Any] | None:
+    """Return the git state of seqlab's own checkout, read once: what is committed later is not what was imported."""
+    return git_state(Path(__file__).parent)
 
 
 def versions() -> dict[str, str]:
