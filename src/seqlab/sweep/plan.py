@@ -156,7 +156,7 @@ def write_plan(jobs: Sequence[Job], arguments: Sequence[str], code: str) -> Path
     plan = {
         "command": shlex.join(["seqlab", "train", "-m", *arguments]),
         "code": code,
-        "jobs": [{"folder": str(job.folder.relative_to(root)), "overrides": list(job.overrides)} for job in jobs],
+        "jobs": [{"folder": str(job.folder.relative_to(root)), "command": job.request.command} for job in jobs],
     }
     text = json.dumps(plan, indent=2) + "\n"
     asked = json.dumps([plan["command"], plan["jobs"]])

@@ -60,11 +60,11 @@ class Child:
 
     @classmethod
     def start(cls, function: Callable[[], Any], slot: int, threads: int, variables: dict[str, str]) -> Child:
-        """Run ``function`` in a new process with ``threads`` threads and environment ``variables``."""
+        """Run ``function`` in a new process with ``threads`` threads, and ``variables`` in its environment."""
         warm_up()
         context = multiprocessing.get_context("forkserver")
         ours, theirs = context.Pipe(duplex=False)
-        variables = {**variables, "OMP_NUM_THREADS": str(threads)}
+        variables = {**os.environ, **variables, "OMP_NUM_THREADS": str(threads)}  # the server's may be older
         process = context.Process(target=_main, args=(theirs, function, threads, variables))
         process.start()
         theirs.close()
@@ -116,6 +116,7 @@ def _main(reply: Connection, function: Callable[[], Any], threads: int, variable
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True, name="seqlab-orphan").start()
+    os.environ.clear()
     os.environ.update(variables)
     import torch
 
