@@ -1,4 +1,4 @@
-"""A wrong request ends with exit code 2 and one message that names the fix, a failure with 1; never with a traceback."""
+"""A wrong request ends with exit code 2 and a message that names the fix, a failure with 1; never with a traceback."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
         (["optimizer._target_=os.system"], "os.system is outside the packages"),
         (["optimizer._target_=torch.hub.load"], "must be a subclass"),
         (["optimizer.lr=-1"], "optimizer: Invalid learning rate: -1"),
+        (["trainer.precision=17"], "trainer: "),
+        (["trainer.strategy=magic"], "trainer: "),
         (["data=csv"], "data.path is needed"),
         (["data=csv", "data.path=nowhere.csv"], "there is no such file"),
         (["data.lookback=300"], "too few for data.lookback=300"),

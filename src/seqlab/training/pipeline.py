@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import shutil
 import signal
 import threading
 import time
@@ -58,6 +59,7 @@ def run_request(request: Request) -> Run:
         data = make_data(request.config)
         lightning.seed_everything(request.config["seed"], workers=False, verbose=False)
         task = make_task(request.config, data.spec)
+        task.configure_optimizers()  # an optimiser that can't be built is a wrong request, not a failed run
         _warm_start(task, request.config.get("ckpt"))
         if process_rank() != 0:
             return _work(_fresh_run(request, task, data), request, task, data)
@@ -278,9 +280,9 @@ def completed_run(request: Request) -> Run | None:
 
 
 def _withdraw(run: Run) -> None:
-    """Take back what a refused request wrote, so that nothing looks like a run."""
-    for name in (RECORD_FILE, *run.record["artifacts"]):
-        (run.folder / name).unlink(missing_ok=True)
+    """Take back what a refused request wrote, so that nothing looks like a run; work of an earlier session stays."""
+    if not (run.folder / FOLDER).exists():
+        shutil.rmtree(run.folder)
 
 
 def _set_aside(folder: Path, only: str | None = None) -> None:
