@@ -205,6 +205,15 @@ def test_by_data_makes_a_part_each_and_ranks(tmp_path):
     assert compare(tmp_path, by=["data", "cell"]).ranks == comparison.ranks
 
 
+def test_a_row_that_some_data_set_lacks_has_no_rank(tmp_path):
+    write_runs(tmp_path / "a", {"gru": GRU, "lstm": LSTM, "rnn": RNN})
+    write_runs(tmp_path / "b", {"gru": GRU, "lstm": LSTM}, data="sunspots")
+    comparison = compare(tmp_path, by=["data"])
+    assert comparison.ranks.labels == ("gru", "lstm")
+    assert comparison.ranks.friedman_p is None
+    assert "Without a rank, for want of a score in every data set: rnn." in str(comparison)
+
+
 def test_horizons_of_one_data_set_are_parts_too(tmp_path):
     for horizon in (2, 4):
         write_runs(tmp_path / str(horizon), {"gru": [0.1, 0.2]}, changes={"data.horizon": horizon})
@@ -433,6 +442,18 @@ def test_frames_for_notebooks(runs):
     per_seed = comparison.to_frame(per_seed=True)
     assert per_seed.groupby("group")["score"].mean()["lstm"] == pytest.approx(0.12)
     assert list(per_seed[per_seed.group == "gru"].seed) == [0, 1, 2, 3]
+
+
+def test_the_package_is_called_like_its_function(runs):
+    """Importing a submodule binds the package to seqlab.compare; the call must work before and after."""
+    code = (
+        "import seqlab\n"
+        f"before = str(seqlab.compare({str(runs)!r}))\n"
+        "import importlib, sys\n"
+        "seqlab.compare = sys.modules['seqlab.compare']\n"
+        f"assert str(seqlab.compare({str(runs)!r})) == before\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_markdown_escapes_what_would_be_markup(tmp_path):

@@ -102,7 +102,7 @@ def _label_keys(grouped: Sequence[Sequence[Sequence[_Entry]]], over: Sequence[st
 
 
 def _is_choice(key: str, entries: Sequence[_Entry]) -> bool:
-    return any(f"{key}._target_" in e.facts for e in entries)
+    return key == "experiment" or any(f"{key}._target_" in e.facts for e in entries)
 
 
 def _fewest(entries: Sequence[_Entry], keys: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from seqlab.compare.comparison import Comparison, Section, tally
 from seqlab.compare.differences import Difference
 from seqlab.compare.ranks import Ranks
 from seqlab.compare.scores import Row
-from seqlab.compare.wording import decimals, fixed, number, p_value, percent, plural, word
+from seqlab.compare.wording import decimals, fixed, listed, number, p_value, percent, plural, word
 from seqlab.runs import Run
 from seqlab.table import Table
 from seqlab.table import as_markdown as table_markdown
@@ -41,6 +41,8 @@ def _parts(comparison: Comparison, per_seed: bool) -> list[Table | str]:
         parts += [answer(section, comparison), *(f"Note: {note}" for note in section.notes)]
     if comparison.ranks:
         parts.append(rank_table(comparison.ranks))
+        if comparison.ranks.left_out:
+            parts.append(f"Without a rank, for want of a score in every data set: {listed(comparison.ranks.left_out)}.")
     parts += [f"Note: {note}" for note in comparison.notes]
     if comparison.left_out:
         more = len(comparison.left_out) - NAMED

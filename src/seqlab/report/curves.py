@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from seqlab.compare import Section
@@ -57,6 +58,7 @@ def curve_plot(section: Section, column: str, title: str, name: str) -> Plot | N
             spoken.append(f"{row.label} from {number(middle[0])} to {number(middle[-1])} after {len(epochs)} epochs")
             lowest, highest = min(lowest, float(low.min())), max(highest, float(high.max()))
         log_axis(axes.yaxis, (lowest, highest))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(column)
         legend_below(figure, axes)
