@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from seqlab.data import SPLITS
+from seqlab.data import SPLITS, Split
 from seqlab.data.stdlib_docs import AREAS, StdlibDocs
 from seqlab.errors import RequestError
+
+AREA_NAMES = list(AREAS)
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,17 @@ def data() -> StdlibDocs:
     return found
 
 
+def labels_of(data: StdlibDocs, split: Split) -> list[int]:
+    found = data.examples(split).labels
+    assert found is not None
+    return found.tolist()
+
+
 def test_every_area_has_texts_in_every_split(data: StdlibDocs) -> None:
     assert data.spec.class_names == tuple(AREAS)
     assert len(AREAS) == 8
     for split in SPLITS:
-        labels = data.examples(split).labels
-        assert labels is not None
-        assert set(labels.tolist()) == set(range(8))
+        assert set(labels_of(data, split)) == set(range(8))
     assert sum(len(data.examples(split)) for split in SPLITS) > 4000
 
 
@@ -43,8 +47,8 @@ def test_texts_are_folded_and_names_that_tell_are_gone(data: StdlibDocs) -> None
     assert all(text == " ".join(text.split()) for text in texts)
     assert not any(">>>" in text for text in texts)
     words = {word.lower() for text in texts for word in re.findall(r"\w+", text)}
-    assert not words & {"asyncio", "tkinter", "smtplib", "ordereddict", "tarfile", "logrecord", "textwrap", "decimal_"}
-    assert {"the", "and", "is", "return", "string", "file", "thread"} & words >= {"the", "and", "is", "return"}
+    assert not words & {"asyncio", "tkinter", "smtplib", "tarfile", "logging", "urllib"}
+    assert {"the", "and", "is", "return", "list", "time", "name", "read"} <= words
 
 
 def test_trivial_scores_are_near_those_of_the_docstring(data: StdlibDocs) -> None:
@@ -59,6 +63,17 @@ def test_trivial_scores_are_near_those_of_the_docstring(data: StdlibDocs) -> Non
         score = 100 * float((predict(batch).argmax(1) == batch.y).float().mean())
         # Another Python version has other docstrings: about 800 texts, a deviation of 1.6 points.
         assert score == pytest.approx(float(documented[number]), abs=5)
+
+
+def test_the_docstrings_examples_are_real(data: StdlibDocs) -> None:
+    examples = re.findall(r'"(.*?)" +-> (.*)', StdlibDocs.__doc__ or "")
+    assert len(examples) == 2
+    labelled = {
+        (text, AREA_NAMES[number])
+        for split in SPLITS
+        for text, number in zip(data.texts(split), labels_of(data, split), strict=True)
+    }
+    assert set(examples) <= labelled
 
 
 def test_the_fingerprint_needs_no_parsing_and_follows_the_sources(
@@ -76,13 +91,14 @@ def test_the_fingerprint_needs_no_parsing_and_follows_the_sources(
     assert StdlibDocs().fingerprint() != first
 
 
-def test_modules_are_parsed_and_never_imported() -> None:
-    code = (
-        "import sys; from seqlab.data.stdlib_docs import StdlibDocs; StdlibDocs(cache=False).corpus();"
-        "print({'tkinter', 'turtle', 'antigravity', 'curses', 'pydoc'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+def test_modules_are_parsed_and_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = '''"""A module that ends the process of whoever imports it."""\nraise SystemExit("imported")'''
+    for name in ("ast.py", "json.py", "heapq.py"):
+        (tmp_path / name).write_text(source)
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    corpus = StdlibDocs().corpus()
+    assert list(corpus.texts["train"]) == ["A module that ends the process of whoever imports it."] * 3
+    assert [AREA_NAMES[i] for i in corpus.labels["train"]] == ["text", "data structures", "development tools"]
 
 
 def test_a_python_without_sources_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

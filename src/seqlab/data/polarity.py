@@ -89,9 +89,21 @@ class Polarity(LabelledText):
                 raise RequestError(f"data.{name} is a share from 0 to 1; got {share}.")
         self.sentences, self.distance = tuple(sentences), distance
         self.negated, self.framed, self.contrasted = negated, framed, contrasted
+        self._drawn: Corpus | None = None
 
     def corpus(self) -> Corpus:
-        """Draw the sentences of all three splits."""
+        """Draw the sentences of all three splits, once."""
+        if self._drawn is None:
+            self._drawn = self._draw()
+        return self._drawn
+
+    def source_digest(self) -> str:
+        """Return the SHA-256 (hex) of sentences and labels."""
+        corpus = self.corpus()
+        lines = (f"{n}\t{t}\n" for s in corpus.texts for t, n in zip(corpus.texts[s], corpus.labels[s], strict=True))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _draw(self) -> Corpus:
         rng = np.random.default_rng(self.preparation.split_seed)
         total, made = sum(self.sentences), dict[str, int]()
         for _ in range(20 * total):
@@ -109,12 +121,6 @@ class Polarity(LabelledText):
             labels=dict(zip(names, np.split(labels, cuts), strict=True)),
             class_names=CLASSES,
         )
-
-    def source_digest(self) -> str:
-        """Return the SHA-256 (hex) of sentences and labels."""
-        corpus = self.corpus()
-        lines = (f"{n}\t{t}\n" for s in corpus.texts for t, n in zip(corpus.texts[s], corpus.labels[s], strict=True))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def _sentence(self, label: int, rng: np.random.Generator) -> str:
         main = self._clause(label, rng)

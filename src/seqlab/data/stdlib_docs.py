@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 import sysconfig
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from seqlab.errors import RequestError
 
 #: Subject area to modules and packages that Python 3.11 to 3.13 share (a few moved: both places are named).
 AREAS: dict[str, str] = {
-    "text": "codecs configparser csv difflib encodings gettext html json locale plistlib pprint quopri re reprlib"
+    "text": "codecs configparser csv difflib gettext html json locale plistlib pprint quopri re reprlib"
     " shlex string stringprep textwrap tomllib xml",
     "numbers and dates": "_pydatetime _pydecimal _strptime calendar colorsys datetime fractions numbers random"
     " statistics zoneinfo",
@@ -35,6 +36,7 @@ AREAS: dict[str, str] = {
     " modulefinder pdb pickletools pkgutil platform profile pstats py_compile pyclbr pydoc runpy site symtable"
     " sysconfig tabnanny timeit tokenize trace traceback tracemalloc unittest venv warnings zipapp",
 }
+_NAME = re.compile(r"\w+")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -42,12 +44,14 @@ class StdlibDocs(LabelledText):
     """Docstrings of the running Python's standard library, each labelled with the subject area of its module.
 
     The text is real English by many hands, but of one trade, and another Python version has slightly other
-    docstrings: the fingerprint tells them apart. Modules are parsed, never imported. Names of modules, and of public
-    functions and classes that only one area defines, are taken out of all texts, for they would give the answer away;
-    interactive examples are left out; white space is folded.
+    docstrings: the fingerprint tells them apart. Modules are parsed, never imported. A name of a module, function or
+    class that one area defines, and that is used mostly there, would give the answer away: it is taken out of all
+    texts. Interactive examples are left out; white space is folded.
 
-        "Wait until the result is available or until timeout seconds pass."                    -> concurrency
-        "Return a copy of the string with leading white space of each line removed ..."        -> text
+        "Return the path to which the symbolic link points."                        -> files
+        "A context manager that does an ordered acquire of conditions."             -> concurrency
+
+    Trivial scores on the validation split (Python 3.11): majority 23.1 %, naive Bayes over 1- and 2-grams 69.2 %.
 
     Args:
         min_words: words that a docstring needs, after names were taken out, to count.
@@ -95,24 +99,28 @@ class StdlibDocs(LabelledText):
 
     def corpus(self) -> Corpus:
         """Parse the library's sources and return their docstrings."""
-        texts, labels = _labelled_docstrings(self.min_words)
+        texts, labels = _labelled_docstrings(_library(), self.min_words)
         return Corpus({"train": texts}, {"train": np.array(labels, dtype=np.int64)}, tuple(AREAS))
 
     def source_digest(self) -> str:
         """Return the SHA-256 (hex) of the sources and of how they are labelled."""
         digest = hashlib.sha256(f"{AREAS} {self.min_words}".encode())
-        for _, path in _sources():
+        for _, path in _sources(_library()):
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
 
-def _sources() -> Iterator[tuple[int, Path]]:
-    """Yield area number and file of each source, in a fixed order."""
+def _library() -> Path:
     root = Path(sysconfig.get_path("stdlib"))
     if not (root / "ast.py").is_file():
         raise RequestError(
             f"This Python keeps no source of its standard library in {root}: use data=text data.path=..."
         )
+    return root
+
+
+def _sources(root: Path) -> Iterator[tuple[int, Path]]:
+    """Yield area number and file of each source, in a fixed order."""
     for number, modules in enumerate(AREAS.values()):
         for module in modules.split():
             folder = root / module
@@ -123,11 +131,12 @@ def _sources() -> Iterator[tuple[int, Path]]:
 
 
 @cache
-def _labelled_docstrings(min_words: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _labelled_docstrings(root: Path, min_words: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return all texts and area numbers; parsing takes seconds and is asked for by split and by baseline."""
-    trees = [(number, path, ast.parse(path.read_bytes())) for number, path in _sources()]
-    revealing = _revealing_names(trees)
-    texts = ((_clean(text, revealing), number) for number, _, tree in trees for text in _docstrings(tree))
+    trees = [(number, path, ast.parse(path.read_bytes())) for number, path in _sources(root)]
+    raw = [(_prose(text), number) for number, _, tree in trees for text in _docstrings(tree)]
+    revealing = _revealing_names(trees, raw)
+    texts = ((_without(text, revealing), number) for text, number in raw)
     kept = [(text, number) for text, number in texts if len(text.split()) >= min_words]
     return tuple(text for text, _ in kept), tuple(number for _, number in kept)
 
@@ -138,17 +147,35 @@ def _docstrings(tree: ast.Module) -> Iterator[str]:
             yield text
 
 
-def _revealing_names(trees: Iterable[tuple[int, Path, ast.Module]]) -> frozenset[str]:
-    """Return the lower-cased names of modules, and of public top-level functions and classes, of one area alone."""
-    areas: dict[str, set[int]] = {}
+def _prose(docstring: str) -> str:
+    """Return the docstring in one line, without its interactive examples and their output."""
+    words: list[str] = []
+    example = False
+    for line in docstring.splitlines():
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        words += [] if example else line.split()
+    return " ".join(words)
+
+
+def _word(name: str) -> str:
+    return name.lower().lstrip("_")
+
+
+def _revealing_names(trees: Iterable[tuple[int, Path, ast.Module]], texts: Iterable[tuple[str, int]]) -> frozenset[str]:
+    """Return the names of modules, functions and classes of one area that are mostly used in texts of that area."""
+    owners: dict[str, set[int]] = {}
     for number, path, tree in trees:
         symbols = [n.name for n in tree.body if isinstance(n, _DOCUMENTED[1:])]
         for name in [path.stem, path.parent.name, *symbols]:
-            areas.setdefault(name.lower().lstrip("_"), set()).add(number)
-    return frozenset(name for name, numbers in areas.items() if len(numbers) == 1)
+            owners.setdefault(_word(name), set()).add(number)
+    uses: Counter[tuple[str, int]] = Counter()
+    for text, number in texts:
+        uses.update((word, number) for word in {_word(w) for w in _NAME.findall(text)} & owners.keys())
+    totals: Counter[str] = Counter()
+    for (word, _), count in uses.items():
+        totals[word] += count
+    return frozenset(w for w, n in owners.items() if len(n) == 1 and 2 * uses[w, min(n)] > totals[w])
 
 
-def _clean(docstring: str, revealing: frozenset[str]) -> str:
-    lines = (line for line in docstring.splitlines() if not line.lstrip().startswith((">>>", "...")))
-    kept = re.sub(r"\w+", lambda m: "" if m[0].lower().lstrip("_") in revealing else m[0], " ".join(lines))
-    return " ".join(kept.split())
+def _without(text: str, names: frozenset[str]) -> str:
+    return " ".join(_NAME.sub(lambda m: "" if _word(m[0]) in names else m[0], text).split())
