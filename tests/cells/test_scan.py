@@ -80,7 +80,7 @@ def test_loop_and_scan_agree_on_many_state_dimensions_and_steps():
 def test_states_lie_time_first_in_memory():
     states = linear_recurrence(torch.rand(2, 5, 3), torch.rand(2, 5, 3), torch.zeros(2, 3))
     assert states.transpose(0, 1).is_contiguous()
-    assert linear(torch.rand(2, 5, 3), torch.rand(4, 3)).transpose(0, 1).is_contiguous()
+    assert linear(torch.rand(2, 5, 3), torch.rand(4, 3), None, 4)[0].transpose(0, 1).is_contiguous()
 
 
 def test_a_linear_recurrence_saves_two_tensors_whatever_the_length():

@@ -12,9 +12,14 @@ from seqlab.cells._base import Pre, RecurrentCell
 from seqlab.errors import RequestError
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return x W^T + b for x (B, T, I), laid out time first in memory, so that each step's slice is contiguous."""
-    return F.linear(x.transpose(0, 1).contiguous(), weight, bias).transpose(0, 1)
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *sizes: int) -> tuple[Tensor, ...]:
+    """Return x W^T + b for x (B, T, I) in parts of ``sizes`` features.
+
+    The memory is laid out time first, which makes each step's slice contiguous; splitting in that layout keeps the
+    gradients in it too.
+    """
+    parts = torch.split(F.linear(x.transpose(0, 1).contiguous(), weight, bias), list(sizes), -1)
+    return tuple(p.transpose(0, 1) for p in parts)
 
 
 def block_linear(x: Tensor, weight: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class GatedDeltaNet(MatrixCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return q, k and v (B, T, heads, d), log alpha and beta (B, T, heads) and the gate (B, T, V)."""
-        qkv, gate, beta, alpha = torch.split(linear(x, self.input.weight), self.sizes, -1)
+        qkv, gate, beta, alpha = linear(x, self.input.weight, None, *self.sizes)
         qkv, tail = self.conv(qkv, state[1], lengths)
         parts = torch.split(F.silu(qkv), [self.hidden_size, self.hidden_size, self.values], -1)
         q, k, v = (p.reshape(*p.shape[:2], self.num_heads, -1) for p in parts)

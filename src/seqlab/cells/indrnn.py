@@ -43,7 +43,7 @@ class IndRNN(ElementwiseCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return W x + b, (B, T, H)."""
-        return (linear(x, self.input.weight, self.input.bias),), state
+        return linear(x, self.input.weight, self.input.bias, self.hidden_size), state
 
     def transition(self, pre: Pre, state: State) -> State:
         """Return (h_t,)."""

@@ -68,10 +68,10 @@ class LRU(LinearCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return D x (B, T, H) and exp(gamma) (B x), (B, T, N) complex."""
-        skip = linear(x, self.d) if self.d.dim() == 2 else x * self.d
+        skip = linear(x, self.d, None, self.hidden_size)[0] if self.d.dim() == 2 else x * self.d
         # Real and imaginary rows of B alternate, so that the product is a complex tensor as it lies.
         weight = (self.gamma.exp()[:, None, None] * self.b).flatten(0, 1)
-        drive = linear(x, weight).reshape(*x.shape[:2], -1, 2)
+        drive = linear(x, weight, None, len(weight))[0].reshape(*x.shape[:2], -1, 2)
         return (skip, torch.view_as_complex(drive.to(torch.promote_types(drive.dtype, torch.float32)))), state
 
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:

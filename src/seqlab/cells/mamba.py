@@ -73,7 +73,7 @@ class Mamba(LinearCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return u, W_dt d + b_dt and z, each (B, T, E), and B and C, each (B, T, N)."""
-        s, z = linear(x, self.input.weight).chunk(2, -1)
+        s, z = linear(x, self.input.weight, None, self.channels, self.channels)
         u, tail = self.conv(s, state[1], lengths)
         u = F.silu(u)
         d, b, c = self.select(u).split([self.rank, self.num_modes, self.num_modes], -1)

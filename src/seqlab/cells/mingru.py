@@ -41,11 +41,11 @@ class MinGRU(LinearCell):
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
-        """Return the gate's and the candidate's input products, (B, T, 2H)."""
-        return (linear(x, self.input.weight, self.input.bias),), state
+        """Return the input products of gate and candidate, each (B, T, H)."""
+        return linear(x, self.input.weight, self.input.bias, *[self.hidden_size] * 2), state
 
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
         """Return (1 - z_t, z_t c_t)."""
-        gate, candidate = pre[0].chunk(2, -1)
+        gate, candidate = pre
         z = gate.sigmoid()
         return 1 - z, z * (positive(candidate) if self.positive else candidate)

@@ -49,12 +49,12 @@ class MinLSTM(LinearCell):
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
-        """Return the input products of forget gate, input gate and candidate, (B, T, 3H)."""
-        return (linear(x, self.input.weight, self.input.bias),), state
+        """Return the input products of forget gate, input gate and candidate, each (B, T, H)."""
+        return linear(x, self.input.weight, self.input.bias, *[self.hidden_size] * 3), state
 
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
         """Return (f'_t, i'_t c_t), the gates normalised."""
-        forget, write, candidate = pre[0].chunk(3, -1)
+        forget, write, candidate = pre
         # f / (f + i) = sigmoid(log f - log i), which stands where both gates underflow.
         keep = torch.sigmoid(F.logsigmoid(forget) - F.logsigmoid(write))
         return keep, (1 - keep) * (positive(candidate) if self.positive else candidate)

@@ -82,7 +82,7 @@ class MLSTM(MatrixCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return q, k, v (B, T, heads, d), i~ and log f (B, T, heads), c and z (B, T, E)."""
-        u, z = linear(x, self.up.weight).chunk(2, -1)
+        u, z = linear(x, self.up.weight, None, self.channels, self.channels)
         conv, tail = self.conv(u, state[3], lengths)
         c = F.silu(conv)
         q, k, v = block_linear(c, self.q), block_linear(c, self.k), block_linear(u, self.v)

@@ -49,21 +49,18 @@ class QRNN(LinearCell):
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
-        """Return the convolutions for z, f, o and i, as many as the pooling has, (B, T, nH)."""
+        """Return the convolutions for z, f, o and i, as many as the pooling has, each (B, T, H)."""
         extended, steps = extend(x, state[1]), x.shape[1]
         windows = torch.cat([extended[:, j : j + steps] for j in range(self.window)], -1)
-        pre = linear(windows, self.conv.weight, self.conv.bias)
-        return (pre,), (state[0], next_tail(extended, state[1], lengths))
+        pre = linear(windows, self.conv.weight, self.conv.bias, *[self.hidden_size] * POOLING[self.pooling])
+        return pre, (state[0], next_tail(extended, state[1], lengths))
 
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
         """Return (f_t, i_t z_t), with i_t = 1 - f_t except in ifo pooling."""
-        candidate, forget, *gates = pre[0].chunk(POOLING[self.pooling], -1)
-        f = forget.sigmoid()
-        write = gates[1].sigmoid() if self.pooling == "ifo" else 1 - f
-        return f, write * candidate.tanh()
+        f = pre[1].sigmoid()
+        write = pre[3].sigmoid() if self.pooling == "ifo" else 1 - f
+        return f, write * pre[0].tanh()
 
     def readout(self, h: Tensor, pre: Pre) -> Tensor:
         """Return o_t c_t, or c_t in f pooling."""
-        if self.pooling == "f":
-            return h
-        return pre[0].chunk(POOLING[self.pooling], -1)[2].sigmoid() * h
+        return h if self.pooling == "f" else pre[2].sigmoid() * h

@@ -15,7 +15,7 @@ from seqlab.cells._time import block_linear, block_weight, count_heads, linear, 
 
 #: The paper's c: a gate fully open raises the decay a to this power.
 POWER = 8.0
-#: The derivative of sqrt(1 - a^2) at most, where a reaches one.
+#: The derivative of the square root at most, as in the authors' package.
 MAX_SLOPE = 1000.0
 
 
@@ -59,7 +59,7 @@ class RGLRU(LinearCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return u, W_a u + b_a and W_x u + b_x, each (B, T, H)."""
-        u = linear(x, self.input.weight)
+        (u,) = linear(x, self.input.weight, None, self.hidden_size)
         r = block_linear(u, self.recurrence_gate) + self.recurrence_bias
         i = block_linear(u, self.input_gate) + self.input_bias
         return (u, r, i), state
@@ -68,21 +68,22 @@ class RGLRU(LinearCell):
         """Return (a_t, sqrt(1 - a_t^2) i_t u_t)."""
         u, recurrence, write = pre
         log_a = recurrence.sigmoid() * (-POWER * F.softplus(self.lambda_))
-        scale: Tensor = _BoundedSqrt.apply(-torch.expm1(2 * log_a))  # type: ignore[no-untyped-call]
-        return log_a.exp(), scale * (write.sigmoid() * u)
+        decay, scale = _Decay.apply(log_a)  # type: ignore[no-untyped-call]
+        return decay, scale * (write.sigmoid() * u)
 
 
-class _BoundedSqrt(torch.autograd.Function):
-    """Square root whose derivative is at most MAX_SLOPE, so that a decay of one has a finite gradient."""
+class _Decay(torch.autograd.Function):
+    """From log a, the pair a and sqrt(1 - a^2), whose derivative by a^2 is held to MAX_SLOPE where a reaches one."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        root = x.sqrt()
-        ctx.save_for_backward(root)
-        return root
+    def forward(ctx: Any, log_a: Tensor) -> tuple[Tensor, Tensor]:
+        a, scale = log_a.exp(), torch.expm1(2 * log_a).neg_().sqrt_()
+        ctx.save_for_backward(a, scale)
+        return a, scale
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        root: Tensor = ctx.saved_tensors[0]
-        return grad / (2 * root).clamp_min(1 / MAX_SLOPE)
+    def backward(ctx: Any, grad_a: Tensor, grad_scale: Tensor) -> Tensor:
+        a, scale = ctx.saved_tensors
+        slope = grad_scale / scale.clamp_min(1 / (2 * MAX_SLOPE))
+        return torch.addcmul(grad_a, slope, a, value=-1).mul_(a)

@@ -51,7 +51,7 @@ class SRU(ElementwiseCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return W x, W_f x, W_r x and the highway's alpha x, each (B, T, H)."""
-        products = torch.split(linear(x, self.weight), self.hidden_size, -1)
+        products = linear(x, self.weight, None, *[self.hidden_size] * (len(self.weight) // self.hidden_size))
         return products if len(products) == 4 else (*products, self.scale * x), state
 
     def transition(self, pre: Pre, state: State) -> State:
