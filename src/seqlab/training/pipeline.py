@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import shutil
@@ -283,6 +284,9 @@ def _withdraw(run: Run) -> None:
     """Take back what a refused request wrote, so that nothing looks like a run; work of an earlier session stays."""
     if not (run.folder / FOLDER).exists():
         shutil.rmtree(run.folder)
+        with contextlib.suppress(OSError):  # others live there too
+            run.folder.parent.rmdir()
+            run.folder.parent.parent.rmdir()
 
 
 def _set_aside(folder: Path, only: str | None = None) -> None:
