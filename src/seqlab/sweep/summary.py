@@ -63,9 +63,23 @@ def show_start(
 
 
 def show_end(
-    console: Console, jobs: Sequence[Job], states: Sequence[State], left: Mapping[int, str], mixed: bool
+    console: Console,
+    jobs: Sequence[Job],
+    states: Sequence[State],
+    left: Mapping[int, str],
+    mixed: bool,
+    launcher: Launcher,
 ) -> None:
-    """Show the table of results, then what did not complete and why, then where all of it lies."""
+    """Show the table of results, then what did not complete and why, then where all of it lies.
+
+    Args:
+        console: where to write.
+        jobs: of the sweep.
+        states: where they stand.
+        left: why jobs were left, by number, where their records don't say.
+        mixed: whether the table may hold runs made by different code.
+        launcher: that ran them.
+    """
     completed = [s.run for s in states if s.status == "completed" and s.run is not None]
     if len(completed) > 1:
         console.print()
@@ -78,9 +92,17 @@ def show_end(
         console.print(f"  {job.label}: {first_line(why)}", markup=False, soft_wrap=True)
         if job.folder.exists():
             console.print(f"    {job.folder}", style="dim", markup=False, soft_wrap=True)
-    console.print(f"\nRuns: {root_of(jobs)}", markup=False, soft_wrap=True)
+    console.print(f"\nRuns: {root_of(jobs)}{_time_taken(launcher)}", markup=False, soft_wrap=True)
     if len(completed) > 1:
         console.print(f"Next: seqlab compare {_short(root_of(jobs))}", style="dim", markup=False, soft_wrap=True)
+
+
+def _time_taken(launcher: Launcher) -> str:
+    """Return how long this process has lived, and how much of it passed before the first job."""
+    if not isinstance(launcher, LocalJobs) or launcher.first_start is None:
+        return ""
+    born = psutil.Process().create_time()
+    return f" ({duration(time.time() - born)}, {duration(launcher.first_start - born)} of it to start)"
 
 
 def _table(runs: Sequence[Run], console: Console, mixed: bool) -> str:
@@ -97,13 +119,3 @@ def _table(runs: Sequence[Run], console: Console, mixed: bool) -> str:
 
 def _short(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-
-
-def startup_seconds(first_start: float) -> float:
-    """Return the seconds between the start of this process and that of the first job."""
-    return first_start - psutil.Process().create_time()
-
-
-def elapsed() -> str:
-    """Return how long this process has lived, in words."""
-    return duration(time.time() - psutil.Process().create_time())

@@ -76,7 +76,7 @@ class GridSweeper(Sweeper):
         with Watch(jobs, watched, self.console, live=not isinstance(launcher, BasicLauncher)) as watch:
             left = self._run(launcher, jobs, watched, watch)
         states = [w.state for w in watched]
-        summary.show_end(self.console, jobs, states, left, self.allow_mixed_code)
+        summary.show_end(self.console, jobs, states, left, self.allow_mixed_code, launcher)
         completed = sum(state.status == "completed" for state in states)
         if completed < len(jobs):
             raise RunError(
