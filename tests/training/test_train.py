@@ -17,6 +17,7 @@ import seqlab
 from seqlab.errors import RequestError, RunError
 from seqlab.runs import Run, find_runs
 from seqlab.training import pipeline
+from seqlab.training.request import compose_config
 from tests.training.helpers import fingerprint, rows, tiny
 
 
@@ -147,7 +148,6 @@ def test_clipping_on_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                 tmp_path / folder,
                 f"trainer.gradient_clip_val={value}",
                 f"trainer.gradient_clip_algorithm={algorithm}",
-                "trainer.max_steps=2",
                 "trainer.max_epochs=1",
             )
         )
@@ -213,11 +213,24 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     assert len(list(two.folder.rglob("*.csv"))) == 1
 
 
-def test_every_experiment_composes() -> None:
-    from seqlab.training.request import compose_request
+def test_a_run_killed_between_its_last_step_and_its_record_only_scores_again(tmp_path: Path) -> None:
+    run = seqlab.train(tiny(tmp_path, "trainer.early_stopping.patience=1"))
+    before = fingerprint(run)
+    run.updated(status="running", metrics={}, baselines={}).save()
+    assert fingerprint(seqlab.train(tiny(tmp_path, "trainer.early_stopping.patience=1"))) == before
 
-    for name in seqlab.options("experiment"):
-        try:
-            compose_request([f"experiment={name}"])
-        except RequestError as error:
-            assert "data.path" in str(error), name  # needs files of one's own
+
+def test_a_run_too_short_for_validation_keeps_its_last_weights(tmp_path: Path) -> None:
+    run = seqlab.train(tiny(tmp_path, "trainer.max_steps=2"))
+    assert run.record["steps"] == 2
+    assert run.record["best_epoch"] is None
+    assert math.isfinite(run.metrics["test/mse"])
+    assert (run.folder / "checkpoints" / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("name", seqlab.options("experiment"))
+def test_every_experiment_composes(name: str) -> None:
+    config = compose_config([f"experiment={name}"])
+    assert config.name == config.hydra.runtime.choices.data
+    for group in ("data", "cell", "model", "task"):
+        assert config[group]._target_.startswith("seqlab.")

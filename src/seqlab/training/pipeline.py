@@ -30,7 +30,7 @@ from seqlab.runs.lock import owning
 from seqlab.runs.record import FORMAT, METRICS_FILE, RECORD_FILE
 from seqlab.tasks import SequenceTask
 from seqlab.training import screen
-from seqlab.training.checkpoints import BEST, FOLDER, latest, model_weights
+from seqlab.training.checkpoints import BEST, FOLDER, LAST, latest, model_weights
 from seqlab.training.guards import Guard, explained
 from seqlab.training.loggers import MetricsFile
 from seqlab.training.parts import make_data, make_task
@@ -97,6 +97,7 @@ def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) ->
         weights_only=True,
     )
     fitted = resume.elapsed
+    _keep_last(task, folder, trainer)
     _load_best(task, folder, trainer)
     scores = {split: _score(task, data, split, request, trainer) for split in ("train", "val", "test")}
     return _finished(
@@ -133,6 +134,15 @@ def _train_loader(request: Request, data: SequenceData, rank: int, world: int) -
     return Loader(
         examples, batches, data.num_workers, pin_memory=request.config["trainer"].get("accelerator") in ("gpu", "cuda")
     )
+
+
+def _keep_last(task: SequenceTask, folder: Path, trainer: Trainer) -> None:
+    """Write the final state as last.ckpt, and as best.ckpt where validation never came to choose one."""
+    if trainer.train_dataloader is None:  # the run was taken up at its very end
+        return
+    trainer.save_checkpoint(folder / FOLDER / LAST)
+    if not (folder / FOLDER / BEST).exists():
+        trainer.save_checkpoint(folder / FOLDER / BEST, weights_only=True)
 
 
 def _load_best(task: SequenceTask, folder: Path, trainer: Trainer) -> None:
@@ -367,6 +377,7 @@ def quiet() -> Iterator[None]:
             ".*barrier.*device.*",  # chosen by Lightning
             ".*You are using `torch.load` with `weights_only=False`.*",
             ".*GPU available but not used.*",  # trainer=cpu says so
+            ".*could not find the monitored key.*",  # a run too short for validation keeps its last weights
             ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
         ):
             warnings.filterwarnings("ignore", message)

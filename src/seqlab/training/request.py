@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from seqlab.config import build, check_arguments, conf_dir, search_path
+from seqlab.config import add_search_path, build, check_arguments, conf_dir, search_path
 from seqlab.data import SequenceData
 from seqlab.errors import RequestError, did_you_mean
 from seqlab.runs.identity import identity
@@ -59,21 +59,29 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("seqlab.run_folder", lambda *, _root_: _folder(_root_), replace=True)
 
 
+def compose_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> DictConfig:
+    """Compose conf/ (and further folders) with overrides; Hydra's own part is included.
+
+    Raises:
+        RequestError: a folder of configs does not exist.
+        hydra.errors.HydraException: Hydra's own complaint about the overrides.
+    """
+    for folder in config_dirs:
+        add_search_path(folder)
+    extra = ",".join(_path_entry(p) for p in search_path()[1:])
+    with _composing():
+        searched = [*overrides, f"hydra.searchpath=[{extra}]"] if extra else list(overrides)
+        return hydra_compose(CONFIG_NAME, overrides=searched, return_hydra_config=True)
+
+
 def compose_request(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Request:
-    """Compose conf/ with the command line's overrides.
+    """Compose conf/ with the command line's overrides into a checked Request.
 
     Raises:
         RequestError: an option, key or value is wrong.
         hydra.errors.HydraException: Hydra's own complaint about the overrides.
     """
-    with _composing():
-        extra = (
-            [f"hydra.searchpath=[{','.join(_path_entry(p) for p in _extra_path(config_dirs))}]"]
-            if _extra_path(config_dirs)
-            else []
-        )
-        full = hydra_compose(CONFIG_NAME, overrides=[*overrides, *extra], return_hydra_config=True)
-        return make_request(full, list(overrides))
+    return make_request(compose_config(overrides, config_dirs), list(overrides))
 
 
 def make_request(
@@ -185,10 +193,6 @@ def _folder(root: DictConfig) -> str:
 
 def _folder_name(config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str) -> str:
     return f"{choices.get('cell', 'cell')}-{identity(config, fingerprint)}/seed-{config['seed']}"
-
-
-def _extra_path(config_dirs: Sequence[str]) -> list[Path]:
-    return [*search_path()[1:], *(Path(p).expanduser().resolve() for p in config_dirs)]
 
 
 def _path_entry(path: Path) -> str:
