@@ -158,7 +158,7 @@ def _reverse_aux(aux: Aux | None, lengths: Tensor | None) -> Aux | None:
 
 
 def _since_observed(mask: Tensor, time: Tensor | None) -> Tensor:
-    """Return (B, T, I), the time since each feature of ``mask`` was last observed, one step before the first if never."""
+    """Return (B, T, I), the time since each feature was last observed: one step before the first where it never was."""
     steps = torch.arange(mask.shape[1], device=mask.device)
     time = steps.to(mask.dtype).expand(mask.shape[:2]) if time is None else time
     last = torch.where(mask > 0.5, steps.unsqueeze(1), -1).cummax(1).values
