@@ -85,16 +85,20 @@ class LocalJobs(Launcher):
         config = self.context.config_loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = f"job{index}", index
-        work = functools.partial(_run, self.task_function, config, self.context.callbacks)
-        child = Child.start(work, slot, self.shares.threads, self.shares.variables(slot))
+        work = functools.partial(_run, self.task_function, config, self.context.callbacks, self.shares.threads)
+        child = Child.start(work, slot, self.shares.variables(slot))
         self.first_start = self.first_start or time.time()
         return _Running(number, config, child)
 
 
-def _run(task_function: TaskFunction, config: DictConfig, callbacks: Callbacks) -> tuple[Any, SeqlabError | None]:
+def _run(
+    task_function: TaskFunction, config: DictConfig, callbacks: Callbacks, threads: int
+) -> tuple[Any, SeqlabError | None]:
     """Run in the child: Hydra's own way to run a job; return its value or what went wrong."""
+    import torch
     from hydra import version
 
+    torch.set_num_threads(threads)
     version.setbase("1.3")
     setup_globals()
     context = HydraContext(config_loader=None, callbacks=callbacks)  # type: ignore[arg-type] # a job composes nothing

@@ -59,13 +59,13 @@ class Child:
     answer: Ended | None = field(default=None)
 
     @classmethod
-    def start(cls, function: Callable[[], Any], slot: int, threads: int, variables: dict[str, str]) -> Child:
-        """Run ``function`` in a new process with ``threads`` threads, and ``variables`` in its environment."""
+    def start(cls, function: Callable[[], Any], slot: int, variables: dict[str, str]) -> Child:
+        """Run ``function`` in a new process, with ``variables`` added to its environment."""
         warm_up()
         context = multiprocessing.get_context("forkserver")
         ours, theirs = context.Pipe(duplex=False)
-        variables = {**os.environ, **variables, "OMP_NUM_THREADS": str(threads)}  # the server's may be older
-        process = context.Process(target=_main, args=(theirs, function, threads, variables))
+        variables = {**os.environ, **variables}  # the server's may be older
+        process = context.Process(target=_main, args=(theirs, function, variables))
         process.start()
         theirs.close()
         return cls(slot, process, ours)
@@ -110,7 +110,7 @@ def _how(code: int | None) -> str:
     return f"The job's process ended with exit code {code} and without a word."
 
 
-def _main(reply: Connection, function: Callable[[], Any], threads: int, variables: dict[str, str]) -> None:
+def _main(reply: Connection, function: Callable[[], Any], variables: dict[str, str]) -> None:
     """Run in the child: be a good child, then do the work and answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which then asks its children to leave
     parent = multiprocessing.parent_process()
@@ -118,9 +118,6 @@ def _main(reply: Connection, function: Callable[[], Any], threads: int, variable
     threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True, name="seqlab-orphan").start()
     os.environ.clear()
     os.environ.update(variables)
-    import torch
-
-    torch.set_num_threads(threads)
     answer = Ended(value=function())
     with contextlib.suppress(OSError):  # nobody is left to hear it
         reply.send(answer)

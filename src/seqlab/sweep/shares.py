@@ -33,7 +33,8 @@ class Shares:
     def variables(self, slot: int) -> dict[str, str]:
         """Return the environment of the job in one of the places."""
         seen = self.gpus[slot]
-        return {} if seen is None else {"CUDA_VISIBLE_DEVICES": ",".join(seen)}
+        gpus = {} if seen is None else {"CUDA_VISIBLE_DEVICES": ",".join(seen)}
+        return {"OMP_NUM_THREADS": str(self.threads), **gpus}
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
