@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-import oracles_linear as oracles
+from tests.cells import oracles_linear as oracles
 import pytest
 import torch
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fabricated_runs import write_runs
+from tests.fabricated_runs import write_runs
 
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "calibration.py"
 

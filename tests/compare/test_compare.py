@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fabricated_runs import record, write_predictions, write_run, write_runs
+from tests.fabricated_runs import record, write_predictions, write_run, write_runs
 from seqlab.__main__ import main
 from seqlab.compare import compare, statistics
 from seqlab.errors import RequestError, RunError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fabricated_runs import record, write_curves, write_full_runs, write_run, write_runs
+from tests.fabricated_runs import record, write_curves, write_full_runs, write_run, write_runs
 from seqlab.__main__ import main
 from seqlab.compare import compare
 from seqlab.errors import RequestError, RunError
