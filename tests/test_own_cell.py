@@ -14,13 +14,11 @@ MODULE = '''
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from seqlab.cells import RecurrentCell
-from seqlab.cells._gated import LoopCell
+from seqlab.cells import RecurrentCell, unroll_by_steps
 
 
-class Leaky(LoopCell):
+class Leaky(RecurrentCell):
     """h' = a h + (1 - a) tanh(W x + b), with a = s(alpha) for each unit."""
 
     family = "gated"
@@ -40,6 +38,9 @@ class Leaky(LoopCell):
         a = torch.sigmoid(self.alpha)
         h = a * state[0] + (1 - a) * pre[0]
         return h, (h,)
+
+    def unroll(self, x, state=None, lengths=None, aux=None):
+        return unroll_by_steps(self, x, state, lengths, aux)
 '''
 YAML = "# Leaky integrator | Nobody 2026 | a test\n_target_: my_cells.leaky.Leaky\nleak: 0.5\n"
 

@@ -85,3 +85,13 @@ def test_cfg_prints_the_config(
     assert main(["train", "data=sunspots", "model.hidden_size=7", "--cfg", "job"]) == 0
     assert "hidden_size: 7" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_options_and_overrides_may_be_mixed() -> None:
+    from seqlab.training.app import _options_first
+
+    typed = ["data=co2", "-m", "cell=gru,lstm", "--cfg", "job", "~hydra.x", "+a.b=1", "--info", "defaults", "model.x"]
+    assert _options_first(typed) == [
+        *("-m", "--cfg", "job", "--info", "defaults"),
+        *("data=co2", "cell=gru,lstm", "~hydra.x", "+a.b=1", "model.x"),
+    ]

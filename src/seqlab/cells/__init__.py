@@ -11,6 +11,7 @@ from seqlab.cells._base import RecurrentCell as RecurrentCell
 from seqlab.cells._base import State as State
 from seqlab.cells._base import hint as hint
 from seqlab.cells._base import param_hints as param_hints
+from seqlab.cells._base import unroll_by_steps as unroll_by_steps
 from seqlab.cells._wrappers import wrap as wrap
 from seqlab.errors import RequestError
 

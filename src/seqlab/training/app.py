@@ -122,21 +122,29 @@ def _groups() -> list[str]:
 
 
 def _own_options(arguments: list[str]) -> list[str]:
-    """Take out ``--trust PACKAGE``, and make ``--config-dir`` known to listings and by-name look-ups too."""
+    """Take out ``--trust PACKAGE`` and ``--config-dir DIR``; both hold for whatever this process starts, too."""
     kept: list[str] = []
     rest = iter(arguments)
     for argument in rest:
         name, _, value = argument.partition("=")
         if name == "--trust":
             trust(value or next(rest, ""))
-            continue
-        kept.append(argument)
-        if name in ("--config-dir", "-cd"):
-            if not value:
-                value = next(rest, "")
-                kept.append(value)
-            add_search_path(value)
+        elif name in ("--config-dir", "-cd"):
+            add_search_path(value or next(rest, ""))
+        else:
+            kept.append(argument)
     return kept
+
+
+def _options_first(arguments: list[str]) -> list[str]:
+    """Return Hydra's options (with their values) ahead of the overrides: its parser takes no mixture of the two."""
+    front: list[str] = []
+    overrides: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        word = not argument.startswith(("-", "~", "+")) and "=" not in argument
+        value = word and before.startswith("-") and before not in ("-m", "--multirun", "-r", "--run")
+        (front if argument.startswith("-") or value else overrides).append(argument)
+    return front + overrides
 
 
 _typed: list[str] = []
@@ -151,7 +159,7 @@ def _hydra_arguments(arguments: list[str]) -> Iterator[None]:
         [f"hydra.searchpath=[{','.join(f'file://{p}' for p in search_path()[1:])}]"] if len(search_path()) > 1 else []
     )
     _typed[:] = typed
-    sys.argv = ["seqlab", *arguments, *extra]
+    sys.argv = ["seqlab", *_options_first([*arguments, *extra])]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
