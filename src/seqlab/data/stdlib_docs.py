@@ -51,7 +51,7 @@ class StdlibDocs(LabelledText):
         "Return the path to which the symbolic link points."                        -> files
         "A context manager that does an ordered acquire of conditions."             -> concurrency
 
-    Trivial scores on the validation split (Python 3.11): majority 23.1 %, naive Bayes over 1- and 2-grams 69.2 %.
+    Trivial scores on the validation split (Python 3.11): majority 23.3 %, naive Bayes over 1- and 2-grams 69.2 %.
 
     Args:
         min_words: words that a docstring needs, after names were taken out, to count.
@@ -141,10 +141,13 @@ def _labelled_docstrings(root: Path, min_words: int) -> tuple[tuple[str, ...], t
     return tuple(text for text, _ in kept), tuple(number for _, number in kept)
 
 
-def _docstrings(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node)):
-            yield text
+def _docstrings(node: ast.AST) -> Iterator[str]:
+    """Yield the docstrings of a module and of all that it defines; only blocks of statements are looked into."""
+    if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node)):
+        yield text
+    for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+        for statement in getattr(node, block, ()):
+            yield from _docstrings(statement)
 
 
 def _prose(docstring: str) -> str:
