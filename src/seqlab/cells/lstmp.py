@@ -37,10 +37,10 @@ class LSTMP(LSTM):
         forget_bias: float = 1.0,
         init: str = "orthogonal",
     ) -> None:
+        super().__init__(input_size, hidden_size, forget_bias=forget_bias, init=init)
         units = max(1, hidden_size // 2) if projection is None else projection
         if not 1 <= units <= hidden_size:
             raise RequestError(f"projection must be from 1 to hidden_size={hidden_size}; got {projection}.")
-        super().__init__(input_size, hidden_size, forget_bias=forget_bias, init=init)
         self.output_size = units
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, units))
         self.weight_hr = nn.Parameter(torch.empty(units, hidden_size))
