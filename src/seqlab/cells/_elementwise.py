@@ -22,7 +22,7 @@ class ElementwiseCell(RecurrentCell):
     """A cell of the family. Its states all have one shape, (B, H), and ``transition`` mixes no units."""
 
     family: ClassVar[str] = "elementwise"
-    backends: ClassVar[tuple[str, ...]] = ("auto", "adjoint", "loop")
+    backends: ClassVar[tuple[str, ...]] = ("auto", "loop", "steps")
 
     @abstractmethod
     def transition(self, pre: Pre, state: State) -> State:
@@ -43,7 +43,7 @@ class ElementwiseCell(RecurrentCell):
     ) -> tuple[Tensor, State]:
         """Run over a sequence: see ``RecurrentCell.unroll``."""
         x = zero_padding(x, lengths)
-        if self.backend == "loop":
+        if self.backend == "steps" or torch.compiler.is_compiling():
             return unroll_by_steps(self, x, state, lengths, aux)
         state = self.initial_state(x.shape[0]) if state is None else state
         pre, state = self.project(x, state, lengths, aux)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from seqlab.cells._base import Aux, Pre, RecurrentCell, State, valid_steps, zero_padding
+from seqlab.cells._base import Aux, Pre, RecurrentCell, State, unroll_by_steps, valid_steps, zero_padding
 from seqlab.cells._time import widen
 
 
@@ -101,7 +101,7 @@ class LinearCell(RecurrentCell):
     """
 
     family: ClassVar[str] = "linear"
-    backends: ClassVar[tuple[str, ...]] = ("auto", "loop", "scan")
+    backends: ClassVar[tuple[str, ...]] = ("auto", "loop", "scan", "steps")
     segment: int | None = None
 
     @abstractmethod
@@ -124,6 +124,8 @@ class LinearCell(RecurrentCell):
     ) -> tuple[Tensor, State]:
         """Run over a sequence: see ``RecurrentCell.unroll``."""
         x = zero_padding(x, lengths)
+        if self.backend == "steps" or torch.compiler.is_compiling():
+            return unroll_by_steps(self, x, state, lengths, aux)
         state = self.initial_state(x.shape[0]) if state is None else state
         pre, (h, *tails) = self.project(x, state, lengths, aux)
         real = None if lengths is None else valid_steps(lengths, x.shape[1])

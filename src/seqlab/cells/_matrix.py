@@ -25,7 +25,7 @@ class MatrixCell(RecurrentCell):
     """
 
     family: ClassVar[str] = "matrix"
-    backends: ClassVar[tuple[str, ...]] = ("auto", "chunk", "loop")
+    backends: ClassVar[tuple[str, ...]] = ("auto", "chunk", "steps")
     memories: ClassVar[int] = 1
     chunk_size: int = 32
 
@@ -56,7 +56,7 @@ class MatrixCell(RecurrentCell):
     ) -> tuple[Tensor, State]:
         """Run over a sequence: see ``RecurrentCell.unroll``."""
         x = zero_padding(x, lengths)
-        if self.backend == "loop":
+        if self.backend == "steps":
             return unroll_by_steps(self, x, state, lengths, aux)
         state = self.initial_state(x.shape[0]) if state is None else state
         pre, state = self.project(x, state, lengths, aux)
