@@ -186,6 +186,15 @@ def test_a_class_that_does_not_occur_is_left_out_of_the_ranking_and_has_no_recal
     assert np.isnan(got["recall_high_"])
 
 
+def test_a_constant_guess_correlates_with_nothing() -> None:
+    spec = Spec("classification", output_size=2, class_names=("ham", "spam"))
+    got = score(classification_metrics(spec), (torch.tensor([[0.9, 0.1]] * 10), batch(torch.arange(10) // 8)))
+    assert got["accuracy"] == pytest.approx(0.8)
+    assert got["mcc"] == 0
+    assert got["auroc"] == 0.5
+    assert got["macro_f1"] == pytest.approx(sk.f1_score([0] * 8 + [1] * 2, [0] * 10, average="macro"))
+
+
 def test_names_of_classes_become_names_that_a_module_dict_takes() -> None:
     spec = Spec("classification", output_size=3, class_names=("sp.am", "sp/am", "ham"))
     names = list(nn.ModuleDict(classification_metrics(spec)))

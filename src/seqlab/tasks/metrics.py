@@ -19,12 +19,11 @@ from torchmetrics.classification import (
     MulticlassCohenKappa,
     MulticlassConfusionMatrix,
     MulticlassF1Score,
-    MulticlassMatthewsCorrCoef,
 )
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from seqlab.data import Batch, Spec
-from seqlab.tasks.scores import IGNORED, Labelled, Mean, Moments, Ranking, Score, Terms, kept
+from seqlab.tasks.scores import IGNORED, PRECISE, Labelled, Mean, Moments, Ranking, Score, Terms, kept
 
 
 class MetricInfo(TypedDict):
@@ -227,7 +226,7 @@ def classification_metrics(spec: Spec) -> dict[str, Metric]:
         **_label_scores(spec),
         "auroc": Ranking(spec, binary_auroc),
         "average_precision": Ranking(spec, binary_average_precision),
-        "mcc": Labelled(MulticlassMatthewsCorrCoef(c, validate_args=False)),
+        "mcc": Labelled(MulticlassConfusionMatrix(c, validate_args=False), _matthews),
     }
     if spec.ordinal:
         scores["ordinal_mae"] = Mean(spec, _grades_apart)
@@ -241,6 +240,18 @@ def recall_names(spec: Spec) -> list[str]:
     """Return the flat name of each class's recall, ``recall_<class>`` with _ for what is no word character."""
     slugs = [re.sub(r"[^\w-]+", "_", name) for name in spec.class_names]
     return [f"recall_{slug}" if slugs.count(slug) == 1 else f"recall_{i}_{slug}" for i, slug in enumerate(slugs)]
+
+
+def _matthews(matrix: Tensor) -> Tensor:
+    """Return Gorodkin's correlation from counts (C, C); 0 where labels or predictions never vary.
+
+    torchmetrics' own gives other values there, .41 for a constant guess on three examples, which no baseline deserves.
+    """
+    counts = matrix.to(PRECISE)
+    total, truth, guess = counts.sum(), counts.sum(1), counts.sum(0)
+    covariance = counts.trace() * total - truth @ guess
+    spread = (total**2 - truth @ truth) * (total**2 - guess @ guess)
+    return torch.where(spread > 0, covariance / spread.sqrt(), 0)
 
 
 def labelling_metrics(spec: Spec) -> dict[str, Metric]:

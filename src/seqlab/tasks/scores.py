@@ -148,11 +148,12 @@ class Labelled(WrapperMetric):
 
     Args:
         metric: the score; it leaves out labels of -100 where steps are labelled.
+        finish: what becomes of its value; None leaves it.
     """
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Metric, finish: Callable[[Tensor], Tensor] | None = None) -> None:
         super().__init__()
-        self.metric = metric
+        self.metric, self.finish = metric, finish
 
     def update(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch: logits or log-probabilities (B, ..., C) against labels (B, ...)."""
@@ -163,7 +164,7 @@ class Labelled(WrapperMetric):
     def compute(self) -> Tensor:
         """Return the score."""
         value: Tensor = self.metric.compute()
-        return value
+        return value if self.finish is None else self.finish(value)
 
     def reset(self) -> None:
         """Forget all batches."""
