@@ -14,7 +14,9 @@ COMMANDS = {
     "predict": ("seqlab.predict", "apply a finished run to a file or a text"),
     "compare": ("seqlab.compare", "set runs side by side: mean, interval, differences"),
     "report": ("seqlab.report", "write one HTML page about runs"),
+    "rerun": ("seqlab.rerun", "repeat a finished run from its folder and say whether it came out the same"),
     "list": ("seqlab.listing", "list the options of a config group: cells, data, experiments, ..."),
+    "doctor": ("seqlab.doctor", "check versions, devices, threads, folders and extras of this machine"),
 }
 USAGE = """usage: seqlab COMMAND ...
 

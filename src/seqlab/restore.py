@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from seqlab.config import build
 from seqlab.data import SequenceData, Spec
 from seqlab.errors import RequestError, RunError, did_you_mean
-from seqlab.runs import Run
+from seqlab.runs import RECORD_FILE, Run
 from seqlab.tasks import SequenceTask
 from seqlab.training.checkpoints import model_weights
 from seqlab.training.parts import make_task
@@ -59,8 +59,18 @@ def data_config(run: Run, overrides: list[str]) -> dict[str, Any]:
 def restored_data(node: Mapping[str, Any], run: Run) -> SequenceData:
     """Build a run's data module with what the run fitted (scaler, vocabulary) instead of fitting anew."""
     data = build(node, SequenceData, "data")
-    data.restore({name: (run.folder / name).read_text(encoding="utf-8") for name in run.record.get("artifacts", [])})
+    data.restore({name: _artifact(run, name) for name in run.record.get("artifacts", [])})
     return data
+
+
+def _artifact(run: Run, name: Any) -> str:
+    """Return the text of a fitted artefact; a record may name files of its own folder and no others."""
+    if not isinstance(name, str) or name != Path(name).name or "\\" in name:
+        raise RunError(f"{run.folder / RECORD_FILE} names {name!r} as an artefact, which is no file of its own folder.")
+    file = run.folder / name
+    if file.is_symlink() or not file.is_file():
+        raise RunError(f"{file} belongs to the run and is not there as a file; the run can't be used without it.")
+    return file.read_text(encoding="utf-8")
 
 
 def restored_task(run: Run, spec: Spec) -> SequenceTask:

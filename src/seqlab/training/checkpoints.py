@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import warnings
@@ -100,3 +101,17 @@ def model_weights(path: Path) -> dict[str, torch.Tensor]:
     if not weights:
         raise RequestError(f"{file} holds no weights of a model.")
     return weights
+
+
+def weights_digest(path: Path) -> str:
+    """Return the SHA-256 (hex) of a model's weights: names in order, then bytes.
+
+    Args:
+        path: as for ``model_weights``.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(model_weights(path).items()):
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)} ".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

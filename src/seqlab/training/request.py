@@ -121,6 +121,42 @@ def make_request(
     )
 
 
+def recorded_request(record: Mapping[str, Any], output_dir: Path, data: Mapping[str, Any], command: str) -> Request:
+    """Turn a run's record into a checked Request for the same work below another folder.
+
+    Args:
+        record: run.json. It may come from elsewhere: all in it is checked like a command line, and of the loggers only
+            the one is kept that writes inside the run folder.
+        output_dir: where the new run goes.
+        data: the data's config, as recorded or with another path.
+        command: a command line that asks for the same.
+
+    Raises:
+        RequestError: the record asks for what no command line may ask for, or the data is not there.
+    """
+    config = {
+        **record["config"],
+        "data": dict(data),
+        "output_dir": str(output_dir),
+        "logger": {"csv": True},
+        "overwrite": False,
+    }
+    check_request(config)
+    check_trainer(config["trainer"])
+    choices = {str(k): str(v) for k, v in dict(record.get("choices") or {}).items()}
+    fingerprint = _fingerprint(config["data"], {})
+    overrides = [str(o) for o in record.get("overrides") or []]
+    return Request(
+        config=config,
+        choices=choices,
+        overrides=overrides,
+        folder=output_dir / config["name"] / _folder_name(config, choices, fingerprint),
+        fingerprint=fingerprint,
+        hydra_files={"config.yaml": OmegaConf.to_yaml(OmegaConf.create(config))},
+        command=command,
+    )
+
+
 def check_request(config: Mapping[str, Any]) -> None:
     """Check what no constructor checks: the keys of the top level and of trainer, and seed, name and monitor.
 
@@ -192,7 +228,9 @@ def _folder(root: DictConfig) -> str:
 
 
 def _folder_name(config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str) -> str:
-    return f"{choices.get('cell', 'cell')}-{identity(config, fingerprint)}/seed-{config['seed']}"
+    """Return ``label-hash/seed-n``; an option may lie in a folder of its group (``cell=mine/gru``), the label may not."""
+    label = re.sub(r"[^\w.+=-]+", "_", str(choices.get("cell", "cell"))).strip("._") or "cell"
+    return f"{label}-{identity(config, fingerprint)}/seed-{config['seed']}"
 
 
 def _path_entry(path: Path) -> str:
