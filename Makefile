@@ -8,7 +8,7 @@ JOBS ?= 2
 .PHONY: help demo test test-slow check bench docs clean
 help:
 	@echo "make demo       train four cells over three seeds on a real series and compare them"
-	@echo "make test       lint, type-check and run the fast suite"
+	@echo "make test       lint, type-check and run the tests (fast ones first)"
 	@echo "make test-slow  run the slow tests too (minutes)"
 	@echo "make bench      measure speed (see docs/benchmarks.md)"
 
@@ -32,6 +32,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m process
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

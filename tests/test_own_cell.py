@@ -65,7 +65,7 @@ def run(own: dict[str, str], tmp_path: Path, *arguments: str) -> str:
     return ended.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_listed_trained_and_tested(own: dict[str, str], tmp_path: Path) -> None:
     door = ["--config-dir", str(tmp_path / "conf"), "--trust", "my_cells"]
     assert "leaky" in run(own, tmp_path, "seqlab", "list", "cells", *door).split()
@@ -80,7 +80,7 @@ def test_listed_trained_and_tested(own: dict[str, str], tmp_path: Path) -> None:
     assert "failed" not in said
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_without_trust_it_is_refused(own: dict[str, str], tmp_path: Path) -> None:
     arguments = ["train", "data=sunspots", "cell=leaky", "--config-dir", str(tmp_path / "conf")]
     ended = subprocess.run(

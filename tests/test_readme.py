@@ -18,7 +18,7 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     commands = [line.partition("  #")[0] for block in blocks(README, "console") for line in block.splitlines() if line]
@@ -27,7 +27,7 @@ def test_the_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert main(shlex.split(command)[1:]) == 0, command
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_python_blocks_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

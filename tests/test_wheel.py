@@ -24,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_it_carries_the_configs_and_the_plugin_and_nothing_foreign(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     shipped = {n.removeprefix("seqlab/conf/") for n in names if n.startswith("seqlab/conf/") and n.endswith(".yaml")}
@@ -35,7 +35,7 @@ def test_it_carries_the_configs_and_the_plugin_and_nothing_foreign(wheel: Path) 
     assert {n.partition("/")[0].partition("-")[0] for n in names} == {"seqlab", "hydra_plugins"}
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_it_trains_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
     python = tmp_path / "env" / "bin" / "python"

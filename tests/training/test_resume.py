@@ -150,7 +150,7 @@ def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_save_and_leave_within_seconds(tmp_path: Path, number: signal.Signals, code: int) -> None:
     process = start(tmp_path)
@@ -165,7 +165,7 @@ def test_signals_save_and_leave_within_seconds(tmp_path: Path, number: signal.Si
     assert (run.folder / "checkpoints" / "last.ckpt").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_sigkill_leaves_a_run_that_continues(tmp_path: Path) -> None:
     short = ["trainer.max_epochs=60", "model.dropout=0.2"]
     whole = seqlab.train(tiny(tmp_path / "whole", *short))

@@ -190,7 +190,7 @@ def test_warm_start_takes_the_weights_alone(tmp_path: Path) -> None:
         seqlab.train(tiny(tmp_path / "c", f"ckpt={first.folder}", "model.hidden_size=5"))
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     overrides = tiny(tmp_path / "two", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
     ended = subprocess.run(
