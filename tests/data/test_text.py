@@ -136,6 +136,10 @@ def test_notes_count_rows_duplicates_and_cuts(tmp_path: Path) -> None:
     kept = ready(tmp_path, tokenizer={"min_frequency": 1, "max_length": 2}).notes()
     assert (kept["rows/train"], kept["truncated/train"]) == (43, 43)
     assert (kept["duplicates/train"], kept["duplicates/train_val"], kept["duplicates/train_test"]) == (3, 2, 5)
+    assert kept["texts"].startswith("43 train, 2 val, 5 test; 0.0% of a training epoch is padding")
+    assert kept["vocabulary"].startswith("44 tokens; 0.0%")
+    assert "3 duplicates in train, 5 duplicates in train test" in kept["repeated texts"]
+    assert "43 truncated in train" in kept["treated"]
 
 
 def test_duplicates_can_be_dropped(tmp_path: Path) -> None:
@@ -210,6 +214,7 @@ def test_vectors_are_read_for_the_vocabulary(header: str, tmp_path: Path) -> Non
     assert table.shape == (10, 3)
     assert table.dtype == torch.float32
     assert data.notes()["vectors_covered"] == pytest.approx(3 / 8)
+    assert data.notes()["vectors"].startswith("37.5%")
     number = {word: int(data.encode([word]).x[0, 0]) for word in WORDS}
     assert table[number["sun"]].tolist() == [1.0, 2.0, 3.0]
     assert table[number["moon"]].tolist() == [-1.0, 0.5, 0.25]

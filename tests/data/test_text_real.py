@@ -113,7 +113,7 @@ def test_no_name_is_lost_and_none_is_in_two_splits(shared_data: Path) -> None:
 def test_padding_is_at_most_a_twentieth(shared_data: Path) -> None:
     for name in ("mr", "ag_news"):
         path = shared_data / ("mr" if name == "mr" else "ag_news/test.csv")
-        data = preset(name, shared_data, path=str(path))
+        data = preset(name, shared_data, path=str(path), tokenizer={})
         data.setup()
         assert data.batch_size == 64
         assert data.notes()["padding_share"] <= 0.05

@@ -18,6 +18,7 @@ from seqlab.data._base import SPLITS, Batch, Predictor, SequenceData, Spec, Spli
 from seqlab.data.cache import Arrays, array_text, cached, text_array
 from seqlab.data.naive_bayes import class_log_priors, constant, lookup, naive_bayes
 from seqlab.data.splits import duplicates, split_indices
+from seqlab.data.text_notes import sentences
 from seqlab.data.tokenizer import UNKNOWN_ID, TextEncoder, TokenizerOptions
 from seqlab.data.tokens import Tokens, padding_share
 from seqlab.data.vectors import digest, read_vectors
@@ -164,7 +165,7 @@ class LabelledText(SequenceData):
         }
 
     def notes(self) -> dict[str, Any]:
-        return dict(self._notes)
+        return {**self._notes, **sentences(self._notes)} if self._notes else {}
 
     def artifacts(self) -> Mapping[str, str]:
         encoder, spec = self._fitted()
