@@ -72,10 +72,10 @@ class LocalJobs(Launcher):
                     number, overrides = waiting.popleft()
                     running.append(self._start(number, initial_job_idx + number, list(overrides), free.popleft()))
                 wait([r.child for r in running])
-                for one in [r for r in running if r.child.ended()]:
+                for one, ended in [(r, ended) for r in running if (ended := r.child.ended())]:
                     running.remove(one)
                     free.append(one.child.slot)
-                    results[one.number] = _result(one)
+                    results[one.number] = _result(one.config, ended)
         except BaseException:
             stop([r.child for r in running])
             raise
@@ -109,27 +109,25 @@ def _run(
     return None, value if isinstance(value, SeqlabError) else RunError(f"{type(value).__name__}: {value}")
 
 
-def _result(one: _Running) -> JobReturn:
-    ended = one.child.ended()
-    assert ended is not None
+def _result(config: DictConfig, ended: Ended) -> JobReturn:
     value, error = ended.value or (None, RunError(ended.crash))
     if ended.crash:
         time.sleep(KILL_SECONDS)
-        _record_crash(one.config, ended)
-    task = one.config.copy()
+        _record_crash(config, ended.crash)
+    task = config.copy()
     with open_dict(task):
         del task["hydra"]
     return JobReturn(
-        overrides=list(one.config.hydra.overrides.task),
+        overrides=list(config.hydra.overrides.task),
         cfg=task,
-        hydra_cfg=OmegaConf.create({"hydra": one.config.hydra}),
-        task_name=one.config.hydra.job.name,
+        hydra_cfg=OmegaConf.create({"hydra": config.hydra}),
+        task_name=config.hydra.job.name,
         status=JobStatus.FAILED if error else JobStatus.COMPLETED,
         _return_value=error or value,
     )
 
 
-def _record_crash(config: DictConfig, ended: Ended) -> None:
+def _record_crash(config: DictConfig, crash: str) -> None:
     """Say in the run's record that its process died, for it could not do so itself."""
     from seqlab.runs.lock import Held
     from seqlab.training.pipeline import record_failure
@@ -139,7 +137,7 @@ def _record_crash(config: DictConfig, ended: Ended) -> None:
     try:
         HydraConfig.instance().set_config(config)
         folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
-        record_failure(make_request(config, list(config.hydra.overrides.task), folder), str(ended.crash))
+        record_failure(make_request(config, list(config.hydra.overrides.task), folder), crash)
     except Held:
         return  # the process lives on somewhere, or another one has taken over
     finally:

@@ -78,8 +78,8 @@ class Child:
         if self.process.is_alive():
             return None
         self.process.join()
-        self.reply.close()
-        return self.answer or Ended(crash=_how(self.process.exitcode))
+        self.answer = self.answer or Ended(crash=_how(self.process.exitcode))
+        return self.answer
 
 
 def wait(children: list[Child], seconds: float | None = None) -> None:

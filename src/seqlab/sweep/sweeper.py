@@ -20,6 +20,7 @@ from rich.console import Console
 from seqlab.errors import RequestError, RunError, did_you_mean
 from seqlab.runs.lock import Held
 from seqlab.sweep import summary
+from seqlab.sweep.feasible import check_launcher
 from seqlab.sweep.plan import Job, plan_jobs, write_plan
 from seqlab.sweep.state import Status, Watched
 from seqlab.sweep.watch import Watch
@@ -48,7 +49,7 @@ class GridSweeper(Sweeper):
         allow_mixed_code: bool = False,
     ) -> None:
         self.config: DictConfig
-        self.params = dict(params or {})
+        self.params = _plain(params or {})
         self.on_error, self.retry_failed, self.allow_mixed_code = on_error, retry_failed, allow_mixed_code
         self.console = Console(highlight=False)
 
@@ -65,11 +66,12 @@ class GridSweeper(Sweeper):
             RunError: some jobs did not complete.
         """
         jobs = plan_jobs(self.context, self.config, arguments, self.params)
+        launcher = self._launcher(jobs)
+        check_launcher(launcher, self.config, jobs)
         again: list[Status] = ["failed"] if self.retry_failed else []
         if self.config.overwrite:
             again += ["completed", "failed"]
         watched = [Watched(job.folder, self.since, again) for job in jobs]
-        launcher = self._launcher(jobs)
         code = summary.present_code()
         plan = write_plan(jobs, arguments, code)
         summary.show_start(self.console, jobs, watched, plan, code, launcher)
@@ -132,6 +134,12 @@ def _given_up(jobs: Sequence[Job], watched: Sequence[Watched], error: str) -> di
     if set(status.values()) == {"new"}:
         return dict.fromkeys(status, error)
     return {number: error for number, was in status.items() if was == "interrupted"}
+
+
+def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    plain = OmegaConf.to_container(params, resolve=True) if OmegaConf.is_config(params) else params
+    assert isinstance(plain, Mapping)
+    return {str(key): value for key, value in plain.items()}
 
 
 def _check_settings(config: DictConfig) -> None:
