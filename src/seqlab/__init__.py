@@ -11,6 +11,7 @@ Names are imported when first used, so that ``import seqlab`` loads neither torc
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from seqlab._version import __version__ as __version__
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from seqlab.runs import Run as Run
     from seqlab.runs import find_runs as find_runs
     from seqlab.training import train as train
+
+#: No dependency reports home, unless the person has said otherwise.
+for _name, _value in {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "WANDB_ERROR_REPORTING": "false",
+}.items():
+    os.environ.setdefault(_name, _value)
 
 _FROM = {
     "compare": "seqlab.compare",

@@ -13,9 +13,9 @@ from seqlab.data import SPLITS
 from seqlab.restore import data_config, finished_run, restored_data, restored_task
 from seqlab.runs import Run
 from seqlab.training.complaints import in_house_style
-from seqlab.training.pipeline import quiet
 from seqlab.training.scoring import score
 from seqlab.training.screen import result_table
+from seqlab.training.surroundings import quiet
 
 
 def main(arguments: Sequence[str]) -> int:

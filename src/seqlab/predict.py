@@ -20,7 +20,7 @@ from seqlab.restore import data_config, finished_run, restored_data, restored_ta
 from seqlab.runs.files import write_text
 from seqlab.tasks import SequenceTask
 from seqlab.training.complaints import in_house_style
-from seqlab.training.pipeline import quiet
+from seqlab.training.surroundings import quiet
 
 BATCH = 256
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+TEMPORARY = ".tmp"
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
@@ -17,7 +19,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the disk is full or the folder is gone or read-only; ``path`` is then as it was.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=TEMPORARY, dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -36,6 +38,13 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` as a whole or not at all."""
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def remove_leftovers(*folders: Path) -> None:
+    """Delete the temporary files that processes killed while writing left in ``folders``; their owner alone may."""
+    for folder in folders:
+        for file in folder.glob(f".*{TEMPORARY}"):
+            file.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,23 @@ class Guard(Callback):
         )
 
 
+#: What a disk or a folder can refuse.
+_DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
+_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EMFILE}
+
+
+@contextmanager
+def house_errors() -> Iterator[None]:
+    """Raise the house's error for what the machine ran out of; anything else passes as it is."""
+    try:
+        yield
+    except Exception as error:
+        told = explained(error)
+        if told is error:
+            raise
+        raise told from error
+
+
 def explained(error: BaseException) -> BaseException:
     """Return the house's error for what the machine ran out of; anything else as it is."""
     if isinstance(error, SeqlabError):
@@ -94,11 +113,24 @@ def explained(error: BaseException) -> BaseException:
             " Lower data.batch_size (trainer.accumulate_grad_batches makes up for it), model.hidden_size or"
             " data.lookback, or set task.tbptt."
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    refused = _refusal(error)
+    if refused is None:
+        return error
+    if refused.errno in _DISK:
         return RunError(
-            f"The disk is full ({error.filename or 'run folder'}). Free some space and"
-            " repeat the command; the run goes on."
+            f"The disk is full, or the file larger than allowed ({refused.filename or refused.strerror or refused})."
+            " Free some space and repeat the command; the run goes on."
         )
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EIO, errno.ENOENT):
-        return RunError(f"A file of the run can't be written or read: {error}. Repeat the command once it can.")
+    if refused.errno in _PLACE:
+        return RunError(f"A file of the run can't be written or read: {refused}. Repeat the command once it can.")
     return error
+
+
+def _refusal(error: BaseException) -> OSError | None:
+    """Return the system's error: torch, halfway through a checkpoint, hides it behind one of its own."""
+    if isinstance(error, OSError):
+        return error
+    if isinstance(error, RuntimeError) and ("inline_container" in str(error) or "PytorchStreamWriter" in str(error)):
+        cause = error.__cause__ or error.__context__
+        return _refusal(cause) if cause is not None else None
+    return None

@@ -9,9 +9,6 @@ import shutil
 import signal
 import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +22,21 @@ from seqlab.data import Batches, Loader, SequenceData
 from seqlab.errors import RequestError, RunError, SeqlabError
 from seqlab.runs import Run
 from seqlab.runs.environment import environment, peak_memory_mb
-from seqlab.runs.files import replacing, write_text
+from seqlab.runs.files import remove_leftovers, replacing, write_text
 from seqlab.runs.lock import owning
 from seqlab.runs.record import FORMAT, METRICS_FILE, RECORD_FILE
 from seqlab.tasks import SequenceTask
 from seqlab.training import screen
 from seqlab.training.checkpoints import BEST, FOLDER, LAST, latest, model_weights
-from seqlab.training.guards import Guard, explained
+from seqlab.training.find_lr import use_found_rate
+from seqlab.training.guards import Guard, explained, house_errors
 from seqlab.training.loggers import MetricsFile
 from seqlab.training.parts import make_data, make_task
 from seqlab.training.progress import Bar, StepTimer
 from seqlab.training.request import Request
 from seqlab.training.resume import Resume
 from seqlab.training.scoring import Scores, metric_identities, plain_loader, score
+from seqlab.training.surroundings import kept_switches, log_file, orderly_signals, quiet, steps_end_first
 from seqlab.training.trainer import make_loggers, make_trainer, process_rank, settings, total_steps
 
 log = logging.getLogger("seqlab")
@@ -56,7 +55,7 @@ def run_request(request: Request) -> Run:
     if (done := completed_run(request)) is not None:
         screen.show_run(done, fresh=False)
         return done
-    with quiet(), _deterministic():
+    with quiet(), kept_switches(), orderly_signals(), house_errors():
         data = make_data(request.config)
         lightning.seed_everything(request.config["seed"], workers=False, verbose=False)
         task = make_task(request.config, data.spec)
@@ -65,7 +64,8 @@ def run_request(request: Request) -> Run:
         if process_rank() != 0:
             return _work(_fresh_run(request, task, data), request, task, data)
         _make_folder(request)
-        with owning(request.folder), _log_file(request.folder):
+        with owning(request.folder), log_file(request.folder):
+            remove_leftovers(request.folder, request.folder / FOLDER)
             if (done := completed_run(request)) is not None:
                 return done
             return _recorded(_fresh_run(request, task, data), request, task, data)
@@ -88,14 +88,12 @@ def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) ->
     rank, world = trainer.global_rank, trainer.world_size
     loader = _train_loader(request, data, rank, world)
     task.total_steps = total_steps(node, len(loader))
+    if own.find_lr:
+        run = run.updated(found_lr=use_found_rate(task, request.config, folder, _train_loader(request, data, 0, 1)))
     screen.show_start(run, task, data, node, resumed=point[1] if point else None)
-    trainer.fit(
-        task,
-        loader,
-        plain_loader(data, "val", rank, world, data.num_workers),
-        ckpt_path=str(point[0]) if point else None,
-        weights_only=True,
-    )
+    val_loader = plain_loader(data, "val", rank, world, data.num_workers)
+    with steps_end_first():
+        trainer.fit(task, loader, val_loader, ckpt_path=str(point[0]) if point else None, weights_only=True)
     fitted = resume.elapsed
     _keep_last(task, folder, trainer)
     _load_best(task, folder, trainer)
@@ -252,7 +250,7 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
         raise
     except BaseException as error:
         told = explained(error)
-        if run.folder.is_dir():
+        with contextlib.suppress(OSError):  # the folder may be gone or the disk full: the record stays as it was
             run.updated(status="failed", error=f"{type(told).__name__}: {told}", finished=_now()).save()
         log.exception("The run failed.")
         if told is not error:
@@ -345,56 +343,6 @@ def _bar(request: Request, task: SequenceTask, node: Any) -> list[Bar]:
     if not node.get("enable_progress_bar", True) or not screen.console.is_terminal:
         return []
     return [Bar(f"{request.choices.get('cell', 'model')} seed {request.config['seed']}", task.monitor, screen.console)]
-
-
-@contextmanager
-def _log_file(folder: Path) -> Iterator[None]:
-    handler = logging.FileHandler(folder / "train.log", encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("seqlab", "lightning.pytorch")]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        handler.close()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning's advice off the screen where seqlab has decided otherwise; it stays in the log file."""
-    pytorch = logging.getLogger("lightning.pytorch")
-    handlers, propagate = pytorch.handlers[:], pytorch.propagate
-    pytorch.handlers, pytorch.propagate = [], False
-    with warnings.catch_warnings():
-        for message in (
-            ".*does not have many workers.*",  # whole batches are gathered at once: workers seldom pay
-            ".*smaller than the logging interval.*",  # nothing is logged by the step
-            ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
-            ".*barrier.*device.*",  # chosen by Lightning
-            ".*You are using `torch.load` with `weights_only=False`.*",
-            ".*GPU available but not used.*",  # trainer=cpu says so
-            ".*could not find the monitored key.*",  # a run too short for validation keeps its last weights
-            ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
-        ):
-            warnings.filterwarnings("ignore", message)
-        try:
-            yield
-        finally:
-            pytorch.handlers, pytorch.propagate = handlers, propagate
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    """Give torch's global switches back as they were."""
-    before, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warn)
 
 
 def _now() -> str:

@@ -228,7 +228,7 @@ def _folder(root: DictConfig) -> str:
 
 
 def _folder_name(config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str) -> str:
-    """Return ``label-hash/seed-n``; an option may lie in a folder of its group (``cell=mine/gru``), the label may not."""
+    """Return ``label-hash/seed-n``; of ``cell=mine/gru`` the label is ``mine_gru``."""
     label = re.sub(r"[^\w.+=-]+", "_", str(choices.get("cell", "cell"))).strip("._") or "cell"
     return f"{label}-{identity(config, fingerprint)}/seed-{config['seed']}"
 

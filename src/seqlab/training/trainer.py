@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from lightning import Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
@@ -166,6 +168,7 @@ def make_trainer(
     from seqlab.training.checkpoints import BEST, FOLDER, WholeCheckpointIO
 
     own = settings(node)
+    _check_devices(node)
     mode = "max" if task.higher_is_better else "min"
     if own.patience is not None:
         stopping = EarlyStopping(task.monitor, own.min_delta, own.patience, mode=mode, check_finite=False)
@@ -197,5 +200,20 @@ def make_trainer(
             use_distributed_sampler=False,
             plugins=plugins,
         )
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
         raise RequestError(f"trainer: {error}") from error
+
+
+def _check_devices(node: Mapping[str, Any]) -> None:
+    """Say what a strategy or accelerator needs that this machine lacks."""
+    gpus = torch.cuda.device_count()
+    if str(node.get("strategy", "")).startswith("fsdp") and gpus < 2:
+        raise RequestError(
+            f"trainer=fsdp shards the parameters over GPUs and needs at least two CUDA devices; here: {gpus}."
+            " Use trainer=gpu for one, trainer=cpu for none, or trainer=ddp for several processes."
+        )
+    if node.get("accelerator") in ("gpu", "cuda") and not (gpus or torch.backends.mps.is_available()):
+        raise RequestError(
+            f"trainer.accelerator={node['accelerator']} needs a GPU and torch sees none here. Use trainer=cpu;"
+            " `seqlab doctor` shows devices and versions."
+        )

@@ -1,0 +1,121 @@
+"""What surrounds a run: its log file, what is kept off the screen, signals, and torch's global switches."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+
+class _LogHandler(logging.FileHandler):
+    """Goes without a log where none can be written: the error that says why must not be lost over it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: the run's own error says it."""
+
+
+@contextmanager
+def log_file(folder: Path) -> Iterator[None]:
+    """Keep seqlab's and Lightning's messages in train.log."""
+    handler = _LogHandler(folder / "train.log", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("seqlab", "lightning.pytorch")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's advice off the screen where seqlab has decided otherwise; it stays in the log file."""
+    pytorch = logging.getLogger("lightning.pytorch")
+    handlers, propagate = pytorch.handlers[:], pytorch.propagate
+    pytorch.handlers, pytorch.propagate = [], False
+    with warnings.catch_warnings():
+        for message in (
+            ".*does not have many workers.*",  # whole batches are gathered at once: workers seldom pay
+            ".*smaller than the logging interval.*",  # nothing is logged by the step
+            ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
+            ".*barrier.*device.*",  # chosen by Lightning
+            ".*You are using `torch.load` with `weights_only=False`.*",
+            ".*GPU available but not used.*",  # trainer=cpu says so
+            ".*could not find the monitored key.*",  # a run too short for validation keeps its last weights
+            ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
+        ):
+            warnings.filterwarnings("ignore", message)
+        try:
+            yield
+        finally:
+            pytorch.handlers, pytorch.propagate = handlers, propagate
+
+
+class Terminated(SIGTERMException):
+    """Leaves with the exit code that SIGTERM is known by."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+
+
+@contextmanager
+def orderly_signals() -> Iterator[None]:
+    """Leave in order on SIGTERM, and on SLURM's warnings of a nearing end (SIGUSR1, SIGUSR2) likewise."""
+    wanted: dict[str, Callable[..., None]] = {"SIGTERM": _leave, "SIGUSR1": _terminate, "SIGUSR2": _terminate}
+    with _handlers({name: handler for name, handler in wanted.items() if hasattr(signal, name)}):
+        yield
+
+
+@contextmanager
+def steps_end_first() -> Iterator[None]:
+    """Let a step that SIGTERM finds running end and be saved: ``Resume`` then leaves."""
+    with _handlers({"SIGTERM": signal.SIG_DFL}):  # Lightning puts its own in place while it fits
+        yield
+
+
+@contextmanager
+def _handlers(handlers: Mapping[str, Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may
+        yield
+        return
+    before = {name: signal.signal(getattr(signal, name), handler) for name, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _leave(*_: Any) -> None:
+    raise Terminated
+
+
+def _terminate(*_: Any) -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def kept_switches() -> Iterator[None]:
+    """Give torch's global switches back as they were."""
+    before, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn)
