@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,9 @@ def test_a_python_without_sources_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
     with pytest.raises(RequestError, match="keeps no source"):
         StdlibDocs().fingerprint()
+
+
+def test_areas_name_modules_of_the_library_and_none_twice() -> None:
+    modules = [module for names in AREAS.values() for module in names.split()]
+    assert len(modules) == len(set(modules))
+    assert set(modules) - {"_pydatetime"} <= sys.stdlib_module_names  # that one is datetime's source from 3.12 on
