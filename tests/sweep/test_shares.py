@@ -59,7 +59,5 @@ def test_jobs_is_a_count(jobs: Any) -> None:
 
 
 def test_more_than_the_share_is_refused() -> None:
-    with pytest.raises(
-        RequestError, match=r"trainer\.devices=4 for each of 2 jobs at once needs 8 GPUs; 4 are visible"
-    ):
+    with pytest.raises(RequestError, match=r"of 2 jobs at once needs 8 GPUs; 4 are visible"):
         divide(2, {**GPU, "devices": 4}, 8, list("0123"))
