@@ -26,6 +26,7 @@ $(VENV)/.test: $(VENV)/.run
 demo: $(VENV)/.run
 	$(BIN)/seqlab train -m data=co2 cell=rnn,lstm,gru,uncoupled_gru seed=0,1,2 name=demo
 	$(BIN)/seqlab compare outputs/demo
+	$(BIN)/seqlab report outputs/demo
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -134,7 +134,8 @@ class SequenceTask(LightningModule, ABC):
         self.log("val/loss", self.val_loss.compute())
         for name, metric in self.val_scores.items():
             assert isinstance(metric, Metric)
-            self.log(f"val/{name}", metric.compute())
+            value = metric.compute()
+            self.log(f"val/{name}", value if value.is_floating_point() else value.double())
             metric.reset()
         self.val_loss.reset()
 

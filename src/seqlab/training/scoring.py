@@ -15,7 +15,7 @@ from torchmetrics import Metric
 
 from seqlab.data import Batches, Loader, SequenceData, Split
 from seqlab.tasks import MeanLoss, SequenceTask
-from seqlab.tasks.metrics import metric_info
+from seqlab.tasks.metrics import confusion_matrix, metric_info
 
 Array = NDArray[Any]
 
@@ -69,6 +69,8 @@ def score(
     rank, world = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if distributed else (0, 1)
     predictors = data.baselines(split) if baselines else {}
     loss, own = MeanLoss().to(task.device), _metrics(task)
+    if task.kind in ("classification", "labelling"):
+        own["confusion"] = confusion_matrix(task.spec).to(task.device)
     others = {name: _metrics(task) for name in predictors}
     kept: list[dict[str, Array]] = []
     was_training = task.training

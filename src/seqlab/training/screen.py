@@ -81,11 +81,13 @@ def result_table(run: Run) -> Table:
 
 
 def _columns(run: Run) -> list[str]:
-    """Return at most four scores: the monitored one, then the usual ones."""
+    """Return at most three scores that the screen has room for: the monitored one, then the usual ones."""
     monitored = run.record["monitor"].partition("/")[2]
-    usual = [monitored, "mse", "mae", "mase", "accuracy", "macro_f1", "nll", "sequence_accuracy"]
-    present = [n for n in dict.fromkeys(usual) if f"test/{n}" in run.metrics]
-    return present[:3] or ["loss"]
+    usual = [monitored, "mse", "mae", "mase", "accuracy", "sequence_accuracy", "macro_f1", "nll"]
+    present = [n for n in dict.fromkeys(usual) if f"test/{n}" in run.metrics][:3] or ["loss"]
+    while len(present) > 1 and 16 + sum(2 * (len("test/") + len(n) + 2) for n in present) > console.width:
+        present.pop()
+    return present
 
 
 def _number(value: float | None) -> str:
