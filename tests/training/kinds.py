@@ -33,7 +33,7 @@ def forecasting(folder: Path) -> list[str]:
 def text(folder: Path) -> list[str]:
     """Sentences of four words whose last word decides the class."""
     rng = np.random.default_rng(0)
-    words = "red green blue round square long".split()
+    words = ["red", "green", "blue", "round", "square", "long"]
     rows = [(" ".join(rng.choice(words, 3)), rng.choice(["good", "bad"])) for _ in range(120)]
     (folder / "texts.csv").write_text("text,label\n" + "".join(f"{t} {label}ly,{label}\n" for t, label in rows))
     return ["data=text", f"data.path={folder / 'texts.csv'}"]
