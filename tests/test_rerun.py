@@ -61,7 +61,7 @@ def test_other_data_is_refused_before_anything_is_trained(tmp_path: Path) -> Non
     run = seqlab.train(tiny_kind("forecasting", tmp_path))
     file = tmp_path / "wave.csv"
     file.write_text(file.read_text().replace("2020-01-03,", "2020-01-03,9"))
-    with pytest.raises(RunError, match="fingerprint .* is recorded, .* was found. Nothing was trained"):
+    with pytest.raises(RunError, match=r"fingerprint .* is recorded, .* was found\. Nothing was trained"):
         rerun(str(run.folder))
     assert not (tmp_path / "out-rerun").exists()
     file.rename(tmp_path / "moved.csv")
