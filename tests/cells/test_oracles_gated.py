@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import oracles_gated as oracles
 import pytest
 import torch
 from torch import nn
@@ -11,6 +10,7 @@ from torch import nn
 from seqlab import config
 from seqlab.cells import Aux, RecurrentCell
 from seqlab.nn.rnn import RNN
+from tests.cells import oracles_gated as oracles
 
 SIZES = {"input_size": 3, "hidden_size": 4}
 

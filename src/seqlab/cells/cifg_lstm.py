@@ -56,4 +56,4 @@ class CIFGLSTM(GatedCell):
         d_kept = d_c * f
         d_f, d_g = sigmoid_backward(d_c * (c - g), f), tanh_backward(d_c - d_kept, g)
         d_sums = torch.cat((d_f, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=d_pre[0])
-        return masked(d_sums @ weights[0], mask), d_kept
+        return masked(torch.mm(d_sums, weights[0]), mask), d_kept

@@ -38,6 +38,7 @@ class GRU(NativeCell):
     """
 
     gates = 3
+    native_on_cpu = False
 
     def __init__(self, input_size: int, hidden_size: int, reset: str = "after", init: str = "orthogonal") -> None:
         super().__init__(input_size, hidden_size, init)
@@ -54,32 +55,30 @@ class GRU(NativeCell):
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
-        """Return W x + b, (B, T, 3 H) of r, z, n; with the reset after, (B, T, 4 H) with b_hn between z and n."""
+        """Return W x + b, (B, T, 3 H) of r, z, n, and with the reset after b_hn, (B, T, H), which waits for r."""
+        sums = F.linear(x, self.weight_ih, self.bias)
         if self.bias_hn is None:
-            return super().project(x, state, lengths, aux)
-        units = self.hidden_size
-        (w_rz, w_n), (b_rz, b_n) = (torch.split(t, [2 * units, units]) for t in (self.weight_ih, self.bias))
-        # One product with rows of zeros leaves b_hn where the recurrent product is added to it.
-        weight = torch.cat((w_rz, torch.zeros_like(w_n), w_n))
-        return (F.linear(x, weight, torch.cat((b_rz, self.bias_hn, b_n))),), state
+            return (sums,), state
+        return (sums, self.bias_hn.to(sums.dtype).expand(*x.shape[:2], -1)), state
 
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h',)."""
         step = reset_after if self.reset == "after" else reset_before
-        return step(pre[0], state[0], weights[0], mask)
+        return step(pre, state[0], weights[0], mask)
 
     def retreat(
         self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
     ) -> State:
         """Return (dh,)."""
         back = reset_after_backward if self.reset == "after" else reset_before_backward
-        return (back(kept, grads[0], weights[0], mask, d_pre[0]),)
+        return (back(kept, grads[0], weights[0], mask, d_pre),)
 
     def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradient of U."""
         if self.reset == "before":
             return (reset_before_weight_gradient(d_pre[0], tape.before, tape.stack(1)),)
-        return (weight_gradient(d_pre[0][..., : 3 * self.hidden_size], tape.before),)
+        of_gates = weight_gradient(d_pre[0][..., : 2 * self.hidden_size], tape.before)
+        return (torch.cat((of_gates, weight_gradient(d_pre[1], tape.before))),)
 
     def has_kernel(self) -> bool:
         """Return whether the reset comes after the product."""
@@ -95,50 +94,57 @@ class GRU(NativeCell):
         return y, (h[0],)
 
 
-def reset_after(pre: Tensor, h: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[State, Kept]:
-    """Return (h',), from ``pre`` (B, 4 H) of r, z, b_hn, n."""
-    units = h.shape[1]
-    sums = torch.addmm(pre[:, : 3 * units], masked(h, mask), weight.t())
-    gates = torch.sigmoid(sums[:, : 2 * units])
+def reset_after(pre: Pre, h: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[State, Kept]:
+    """Return (h',), from the sums of r, z, n (B, 3 H) and b_hn (B, H)."""
+    twice = 2 * h.shape[1]
+    seen = masked(h, mask)
+    gates = torch.sigmoid(torch.addmm(pre[0][:, :twice], seen, weight[:twice].t()))
     r, z = gates.chunk(2, 1)
-    recurrent = sums[:, 2 * units :]
-    n = torch.tanh(torch.addcmul(pre[:, 3 * units :], r, recurrent))
+    recurrent = torch.addmm(pre[1], seen, weight[twice:].t())
+    n = torch.tanh(torch.addcmul(pre[0][:, twice:], r, recurrent))
     return (torch.lerp(n, h, z),), (gates, recurrent, n, h)
 
 
-def reset_after_backward(kept: Kept, d_new: Tensor, weight: Tensor, mask: Tensor | None, out: Tensor) -> Tensor:
-    """Return dh and write the gradient of ``pre`` to ``out``."""
+def reset_after_backward(kept: Kept, d_new: Tensor, weight: Tensor, mask: Tensor | None, d_pre: Pre) -> Tensor:
+    """Return dh and write the gradients of ``pre``."""
     gates, recurrent, n, h = kept
     r, z = gates.chunk(2, 1)
+    twice = gates.shape[1]
     d_kept = d_new * z
     d_n = tanh_backward(d_new - d_kept, n)
     d_gates = sigmoid_backward(torch.cat((d_n * recurrent, d_new * (h - n)), 1), gates)
-    torch.cat((d_gates, d_n * r, d_n), 1, out=out)
-    return d_kept + masked(out[:, : 3 * h.shape[1]] @ weight, mask)
+    torch.cat((d_gates, d_n), 1, out=d_pre[0])
+    d_recurrent = torch.mul(d_n, r, out=d_pre[1])
+    if mask is None:
+        return torch.addmm(torch.addmm(d_kept, d_gates, weight[:twice]), d_recurrent, weight[twice:])
+    d_seen = torch.addmm(torch.mm(d_gates, weight[:twice]), d_recurrent, weight[twice:])
+    return torch.addcmul(d_kept, d_seen, mask)
 
 
-def reset_before(pre: Tensor, h: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[State, Kept]:
-    """Return (h',), from ``pre`` (B, 3 H) of r, z, n."""
-    units = h.shape[1]
+def reset_before(pre: Pre, h: Tensor, weight: Tensor, mask: Tensor | None) -> tuple[State, Kept]:
+    """Return (h',), from the sums of r, z, n (B, 3 H)."""
+    twice = 2 * h.shape[1]
     seen = masked(h, mask)
-    gates = torch.sigmoid(torch.addmm(pre[:, : 2 * units], seen, weight[: 2 * units].t()))
+    gates = torch.sigmoid(torch.addmm(pre[0][:, :twice], seen, weight[:twice].t()))
     r, z = gates.chunk(2, 1)
     kept = r * seen
-    n = torch.tanh(torch.addmm(pre[:, 2 * units :], kept, weight[2 * units :].t()))
+    n = torch.tanh(torch.addmm(pre[0][:, twice:], kept, weight[twice:].t()))
     return (torch.lerp(n, h, z),), (gates, kept, n, h)
 
 
-def reset_before_backward(kept: Kept, d_new: Tensor, weight: Tensor, mask: Tensor | None, out: Tensor) -> Tensor:
-    """Return dh and write the gradient of ``pre`` to ``out``."""
+def reset_before_backward(kept: Kept, d_new: Tensor, weight: Tensor, mask: Tensor | None, d_pre: Pre) -> Tensor:
+    """Return dh and write the gradient of ``pre``."""
     gates, _, n, h = kept
     r, z = gates.chunk(2, 1)
-    units = h.shape[1]
+    twice = gates.shape[1]
     d_kept = d_new * z
     d_n = tanh_backward(d_new - d_kept, n)
-    d_seen = d_n @ weight[2 * units :]
+    d_seen = torch.mm(d_n, weight[twice:])
     d_gates = sigmoid_backward(torch.cat((d_seen * masked(h, mask), d_new * (h - n)), 1), gates)
-    torch.cat((d_gates, d_n), 1, out=out)
-    return d_kept + masked(torch.addmm(d_seen * r, d_gates, weight[: 2 * units]), mask)
+    torch.cat((d_gates, d_n), 1, out=d_pre[0])
+    if mask is None:
+        return torch.addmm(torch.addcmul(d_kept, d_seen, r), d_gates, weight[:twice])
+    return torch.addcmul(d_kept, torch.addmm(d_seen * r, d_gates, weight[:twice]), mask)
 
 
 def reset_before_weight_gradient(d_pre: Tensor, seen: Tensor, kept: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class GRUD(GatedCell):
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h', last, since)."""
         h, *tails = state
-        (new,), kept = reset_before(pre[0], pre[1] * h, weights[0], mask)
+        (new,), kept = reset_before(pre[:1], pre[1] * h, weights[0], mask)
         return (new, *tails), (*kept, pre[1], h)
 
     def retreat(
@@ -100,7 +100,7 @@ class GRUD(GatedCell):
     ) -> State:
         """Return (dh, dlast, dsince)."""
         *of_gru, a_h, h = kept
-        d_decayed = reset_before_backward(tuple(of_gru), grads[0], weights[0], mask, d_pre[0])
+        d_decayed = reset_before_backward(tuple(of_gru), grads[0], weights[0], mask, d_pre[:1])
         torch.mul(d_decayed, h, out=d_pre[1])
         return d_decayed * a_h, *grads[1:]
 

@@ -57,4 +57,4 @@ class JANET(GatedCell):
         (d_new,) = grads
         d_s = sigmoid_backward(d_new * h, f) - sigmoid_backward(d_new * c, shut)
         d_sums = torch.cat((d_s, tanh_backward(d_new * (1 - shut), c)), 1, out=d_pre[0])
-        return (torch.addcmul(masked(d_sums @ weights[0], mask), d_new, f),)
+        return (torch.addcmul(masked(torch.mm(d_sums, weights[0]), mask), d_new, f),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -67,36 +69,34 @@ class LayerNormLSTM(GatedCell):
         self.bias_c.zero_()
 
     def weights(self) -> Weights:
-        """Return U, a_h and a_c."""
-        return self.weight_hh, self.gain_hh, self.gain_c
+        """Return U, a_x, a_h, b, a_c and b_c."""
+        return self.weight_hh, self.gain_ih, self.gain_hh, self.bias, self.gain_c, self.bias_c
 
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
-        """Return LN(W x; a_x) + b, b_c, and the zeros that U h is added to: (B, T, 4 H), (B, T, H), (B, T, 4 H)."""
+        """Return W x, and the zeros that U h is added to, (B, T, 4 H) each."""
         sums = F.linear(x, self.weight_ih)
-        if self.norm == "joint":
-            sums = F.layer_norm(sums, sums.shape[2:], self.gain_ih, self.bias, EPSILON)
-        else:
-            normed, *_ = self._normalise(sums.flatten(0, 1), self.gain_ih)
-            sums = normed.view_as(sums) + self.bias
-        return (sums, self.bias_c.to(sums.dtype).expand(*x.shape[:2], -1), sums.new_zeros(1).expand_as(sums)), state
+        return (sums, sums.new_zeros(1).expand_as(sums)), state
 
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h', c')."""
         h, c = state
-        weight, a_h, a_c = weights
+        weight, a_x, a_h, b, a_c, b_c = weights
         units = c.shape[1]
-        recurrent = torch.addmm(pre[2], masked(h, mask), weight.t())
-        normed, *moments = self._normalise(recurrent, a_h)
-        sums = pre[0] + normed
+        # The input is normalised here and not for all steps at once: a step's worth stays in the cache.
+        of_x, *moments_x = self._normalise(pre[0], a_x, b)
+        recurrent = torch.addmm(pre[1], masked(h, mask), weight.t())
+        of_h, *moments_h = self._normalise(recurrent, a_h, None)
+        sums = of_x + of_h
         gates = torch.sigmoid(sums[:, : 2 * units])
         i, f = gates.chunk(2, 1)
         g, o = torch.tanh(sums[:, 2 * units : 3 * units]), torch.sigmoid(sums[:, 3 * units :])
         new_c = torch.addcmul(f * c, i, g)
-        normed, *moments_c = torch.native_layer_norm(new_c, [units], a_c, None, EPSILON)
-        squashed = torch.tanh(pre[1] + normed)
-        return (o * squashed, new_c), (gates, g, o, c, squashed, recurrent, *moments, new_c, *moments_c)
+        of_c, *moments_c = torch.native_layer_norm(new_c, [units], a_c, b_c, EPSILON)
+        squashed = torch.tanh(of_c)
+        norms = (pre[0], *moments_x, recurrent, *moments_h, new_c, *moments_c)
+        return (o * squashed, new_c), (gates, g, o, c, squashed, *norms)
 
     def retreat(
         self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
@@ -104,51 +104,51 @@ class LayerNormLSTM(GatedCell):
         """Return (dh, dc)."""
         gates, g, o, c, squashed, *norms = kept
         i, f = gates.chunk(2, 1)
-        weight, a_h, a_c = weights
+        weight, a_x, a_h, _, a_c, _ = weights
+        _, d_a_x, d_a_h, d_b, d_a_c, d_b_c = d_weights
         d_h, d_c = grads
-        d_squash = d_pre[1].copy_(tanh_backward(d_h * o, squashed))
-        new_c, mean, scale = norms[3:]
-        d_new_c, d_a_c = _norm_backward(d_squash, new_c, mean, scale, a_c)
-        d_c = d_c + d_new_c
+        d_of_c = tanh_backward(d_h * o, squashed)
+        d_c = d_c + _norm_backward(d_of_c, norms[6:], a_c, d_a_c)
+        d_b_c.add_(d_of_c.sum(0))
         d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
-        d_sums = torch.cat((d_gates, tanh_backward(d_c * i, g), sigmoid_backward(d_h * squashed, o)), 1, out=d_pre[0])
-        recurrent, mean, scale = norms[:3]
-        d_recurrent, d_a_h = self._normalise_backward(d_sums, recurrent, mean, scale, a_h)
-        d_weights[1].add_(d_a_h)
-        d_weights[2].add_(d_a_c)
-        return masked(d_pre[2].copy_(d_recurrent) @ weight, mask), d_c * f
+        d_sums = torch.cat((d_gates, tanh_backward(d_c * i, g), sigmoid_backward(d_h * squashed, o)), 1)
+        d_b.add_(d_sums.sum(0))
+        d_pre[0].copy_(self._normalise_backward(d_sums, norms[:3], a_x, d_a_x))
+        d_recurrent = d_pre[1].copy_(self._normalise_backward(d_sums, norms[3:6], a_h, d_a_h))
+        return masked(torch.mm(d_recurrent, weight), mask), d_c * f
 
     def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
-        """Return the gradients of U, a_h and a_c."""
-        return weight_gradient(d_pre[2], tape.before), *d_weights[1:]
+        """Return the gradients of the weights."""
+        return weight_gradient(d_pre[1], tape.before), *d_weights[1:]
 
-    def _normalise(self, sums: Tensor, gain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return gain * LN(sums) for sums (N, 4 H), and the mean and inverse deviation of each group."""
+    def _normalise(self, sums: Tensor, gain: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return LN(sums) for sums (B, 4 H), and the mean and inverse deviation of each group."""
         if self.norm == "joint":
-            return torch.native_layer_norm(sums, gain.shape, gain, None, EPSILON)
+            return torch.native_layer_norm(sums, gain.shape, gain, bias, EPSILON)
         normed, mean, scale = torch.native_layer_norm(_by_gate(sums), [self.hidden_size], None, None, EPSILON)
-        return normed.flatten(1) * gain, mean, scale
+        normed = normed.flatten(1) * gain
+        return normed if bias is None else normed + bias, mean, scale
 
-    def _normalise_backward(
-        self, d_out: Tensor, sums: Tensor, mean: Tensor, scale: Tensor, gain: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the gradients of ``sums`` and ``gain``."""
+    def _normalise_backward(self, d_out: Tensor, norm: Sequence[Tensor], gain: Tensor, d_gain: Tensor) -> Tensor:
+        """Return the gradient of ``sums`` and add that of ``gain``."""
         if self.norm == "joint":
-            return _norm_backward(d_out, sums, mean, scale, gain)
+            return _norm_backward(d_out, norm, gain, d_gain)
+        sums, mean, scale = norm
         grouped = _by_gate(sums)
-        d_gain = (d_out * ((grouped - mean) * scale).flatten(1)).sum(0)
-        return _norm_backward(_by_gate(d_out * gain), grouped, mean, scale, None)[0].flatten(1), d_gain
+        d_gain.add_((d_out * ((grouped - mean) * scale).flatten(1)).sum(0))
+        return _norm_backward(_by_gate(d_out * gain), (grouped, mean, scale), None, None).flatten(1)
 
 
 def _by_gate(sums: Tensor) -> Tensor:
-    return sums.view(len(sums), 4, -1)
+    return sums.unflatten(1, (4, -1))  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _norm_backward(
-    d_out: Tensor, value: Tensor, mean: Tensor, scale: Tensor, gain: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return the gradients of ``value`` and ``gain`` (if there is one) of a layer normalisation over the last axis."""
-    wanted = [True, gain is not None, False]
-    backward = torch.ops.aten.native_layer_norm_backward
-    d_value, d_gain, _ = backward(d_out, value, value.shape[-1:], mean, scale, gain, None, wanted)
-    return d_value, d_gain
+def _norm_backward(d_out: Tensor, norm: Sequence[Tensor], gain: Tensor | None, d_gain: Tensor | None) -> Tensor:
+    """Return the gradient of what was normalised over its last axis, and add that of ``gain`` if there is one."""
+    value, mean, scale = norm
+    wanted, shape = [True, gain is not None, False], value.shape[-1:]
+    backward = torch.ops.aten.native_layer_norm_backward.default
+    d_value, d_gain_here, _ = backward(d_out, value, shape, mean, scale, gain, None, wanted)
+    if d_gain is not None:
+        d_gain.add_(d_gain_here)
+    return d_value  # type: ignore[no-any-return]

@@ -83,7 +83,7 @@ class LSTM(NativeCell):
         d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
         d_g = act.backward(d_c * i, g)
         d_sums = torch.cat((d_gates, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=d_pre[0])
-        return masked(d_sums @ weights[0], mask), d_c * f
+        return masked(torch.mm(d_sums, weights[0]), mask), d_c * f
 
     def has_kernel(self) -> bool:
         """Return whether act is tanh."""

@@ -83,7 +83,7 @@ class LSTMP(LSTM):
         """Return (dh, dc)."""
         d_h, d_c = grads
         d_pre[1].copy_(d_h)
-        return super().retreat(kept[:-1], (d_h @ weights[1], d_c), weights[:1], mask, d_pre[:1], d_weights[:1])
+        return super().retreat(kept[:-1], (torch.mm(d_h, weights[1]), d_c), weights[:1], mask, d_pre[:1], d_weights[:1])
 
     def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradients of U and W_hr."""

@@ -66,7 +66,7 @@ class MGU(GatedCell):
         u_f, u_n = weights[0].chunk(2)
         into_n = d_new * f
         d_n = tanh_backward(into_n, n)
-        d_kept = d_n @ u_n
+        d_kept = torch.mm(d_n, u_n)
         d_f = sigmoid_backward(torch.addcmul(d_new * (n - h), d_kept, masked(h, mask)), f)
         torch.cat((d_f, d_n), 1, out=d_pre[0])
         return (d_new - into_n + masked(torch.addmm(d_kept * f, d_f, u_f), mask),)

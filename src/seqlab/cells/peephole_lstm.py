@@ -80,4 +80,4 @@ class PeepholeLSTM(GatedCell):
         d_i, d_f = d_gates.unbind(1)
         d_weights[1].add_(torch.stack(((d_i * c).sum(0), (d_f * c).sum(0), (d_o * new_c).sum(0))))
         d_c = torch.addcmul(torch.addcmul(d_c * f, d_i, p[0]), d_f, p[1])
-        return masked(d_sums @ weight, mask), d_c
+        return masked(torch.mm(d_sums, weight), mask), d_c

@@ -53,7 +53,7 @@ class Elman(NativeCell):
         """Return (dh,)."""
         d_sum = ACTIVATIONS[self.nonlinearity].backward(grads[0], kept[0])
         d_pre[0].copy_(d_sum)
-        return (masked(d_sum @ weights[0], mask),)
+        return (masked(torch.mm(d_sum, weights[0]), mask),)
 
     def has_kernel(self) -> bool:
         """Return whether f is tanh or relu."""

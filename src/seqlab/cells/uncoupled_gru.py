@@ -79,4 +79,4 @@ class UncoupledGRU(GatedCell):
         d_gates = sigmoid_backward(torch.cat((*into, d_c * candidate), 1), gates)
         d_pre[1].copy_(d_c)
         d_sums = torch.cat((d_gates, d_c * o), 1, out=d_pre[0])
-        return (d_kept + masked(d_sums @ weights[0], mask),)
+        return (d_kept + masked(torch.mm(d_sums, weights[0]), mask),)
