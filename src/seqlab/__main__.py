@@ -47,11 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"There is no command {command!r}.{did_you_mean(command, COMMANDS)}", 2)
     from seqlab.errors import SeqlabError
 
-    if command == "train" and {"-m", "--multirun"} & set(rest):
-        from seqlab.sweep.early import start_early
-
-        start_early(rest)
     try:
+        if command == "train" and {"-m", "--multirun"} & set(rest):
+            from seqlab.sweep.early import prepare
+
+            prepare(rest)
         code = importlib.import_module(COMMANDS[command][0]).main(rest)
     except SeqlabError as error:
         if debugging():

@@ -91,7 +91,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     """``seqlab train -m`` in this process, one job after the other; returns the exit code."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("seqlab.sweep.early.start_early", lambda arguments: None)
+    monkeypatch.setattr("seqlab.sweep.processes.warm_up", lambda: None)
 
     def run(*overrides: str) -> int:
         return main(["train", "-m", *QUICK, "hydra/launcher=basic", *overrides])

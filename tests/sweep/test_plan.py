@@ -125,3 +125,12 @@ def test_the_plan_says_what_was_asked(sweep: Sweep, trainer: Trainer) -> None:
 def test_one_plan_a_command(sweep: Sweep, trainer: Trainer) -> None:
     assert [sweep("seed=0"), sweep("seed=0"), sweep("seed=0,1")] == [0, 0, 0]
     assert len(list(Path("outputs/co2/sweeps").glob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("ray", "ray"), ("slurm", "slurm"), ("submitit_local", "slurm")])
+def test_a_launcher_that_is_not_installed_names_its_extra(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, launcher: str, extra: str
+) -> None:
+    monkeypatch.setattr("seqlab.sweep.early.find_spec", lambda name: None)
+    assert sweep(f"hydra/launcher={launcher}") == 2
+    assert f"pip install 'seqlab[{extra}]'" in capsys.readouterr().err
