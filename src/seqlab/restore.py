@@ -65,7 +65,7 @@ def restored_data(node: Mapping[str, Any], run: Run) -> SequenceData:
 
 def _artifact(run: Run, name: Any) -> str:
     """Return the text of a fitted artefact; a record may name files of its own folder and no others."""
-    if not isinstance(name, str) or name != Path(name).name or "\\" in name:
+    if not isinstance(name, str) or name != Path(name).name or name == ".." or "\\" in name:
         raise RunError(f"{run.folder / RECORD_FILE} names {name!r} as an artefact, which is no file of its own folder.")
     file = run.folder / name
     if file.is_symlink() or not file.is_file():

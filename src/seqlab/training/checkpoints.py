@@ -50,7 +50,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported global" in str(error) or "GLOBAL" in str(error):
+        if "Unsupported" in str(error) or "GLOBAL" in str(error) or "pickle protocol" in str(error):
             raise RunError(
                 f"{file} holds more than tensors and plain values, and loading it could run code; it is refused."
                 " Save the weights alone (torch.save(model.state_dict(), ...)) where it comes from."
