@@ -130,11 +130,11 @@ def test_half_precision_keeps_its_state_in_full_and_its_numbers_finite(name):
 
 
 class Oscillator(ElementwiseCell):
-    """Two states that drive each other: the adjoint must follow all four derivatives."""
+    """Two states that drive each other, z' = z + tanh(w y + p) - y / 2 and y' = y + z' / 3, out y' z."""
 
     def __init__(self, input_size, hidden_size):
         super().__init__(input_size, hidden_size)
-        self.w = torch.nn.Parameter(torch.randn(2, hidden_size))
+        self.w = torch.nn.Parameter(torch.randn(hidden_size))
 
     def initial_state(self, batch_size):
         return (self.w.new_zeros(batch_size, self.hidden_size), self.w.new_zeros(batch_size, self.hidden_size))
@@ -142,16 +142,25 @@ class Oscillator(ElementwiseCell):
     def project(self, x, state, lengths=None, aux=None):
         return (x,), state
 
-    def transition(self, pre, state):
+    def weights(self):
+        return (self.w,)
+
+    def advance(self, pre, state, weights):
         y, z = state
-        z = z + 0.3 * (torch.tanh(self.w[0] * y + pre[0]) - 0.5 * y - 0.2 * z)
-        return y + 0.3 * z * self.w[1], z
+        squashed = torch.tanh(weights[0] * y + pre[0])
+        new = z + squashed - y / 2
+        return (y + new / 3) * z, (y + new / 3, new), (squashed, y, z, new)
 
-    def readout(self, pre, before, after):
-        return after[0] * before[1]
+    def retreat(self, kept, d_y, d_state, weights, d_weights):
+        squashed, y, z, new = kept
+        d_new_y = d_state[0] + d_y * z
+        d_new = d_state[1] + d_new_y / 3
+        d_sum = d_new * (1 - squashed**2)
+        d_weights[0].add_(d_sum * y)
+        return (d_sum,), (d_new_y - d_new / 2 + d_sum * weights[0], d_new + d_y * (y + new / 3))
 
 
-def test_the_adjoint_holds_for_several_states():
+def test_the_elementwise_backward_holds_for_several_states():
     cell = Oscillator(3, 3).double()
     x, state = torch.randn(2, 7, 3, dtype=DOUBLE, requires_grad=True), random_state(cell, 2)
     lengths = torch.tensor([7, 4])

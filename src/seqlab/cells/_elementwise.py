@@ -1,14 +1,13 @@
-"""The elementwise family: a nonlinear recurrence in which no unit sees another, s_t = F(p_t, s_{t-1}) entry by entry.
+"""The elementwise family: a nonlinear recurrence in which no unit sees another.
 
-Forward, a loop over F without a graph. Backward, no loop over F at all: once every state is known, F and its diagonal
-derivative J are evaluated at all steps together, and the gradient g that reaches each state follows from the linear
-recurrence g_{t-1} = ds_{t-1} + J_t g_t. A cell writes F once and no derivative by hand.
+A loop over small tensors, which stay in the processor's cache, and a backward loop of the same kind: a cell writes one
+step and its derivative, and a law holds the two together.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,26 +16,47 @@ from torch.autograd.function import once_differentiable
 from seqlab.cells._base import Aux, Pre, RecurrentCell, State, unroll_by_steps, valid_steps, zero_padding
 from seqlab.cells._time import widen
 
+#: What a step keeps for its derivative.
+Kept: TypeAlias = tuple[Tensor, ...]
+#: The parameters that act inside the recurrence, each broadcast over the batch.
+Weights: TypeAlias = tuple[Tensor, ...]
+
 
 class ElementwiseCell(RecurrentCell):
-    """A cell of the family. Its states all have one shape, (B, H), and ``transition`` mixes no units."""
+    """A cell of the family."""
 
     family: ClassVar[str] = "elementwise"
     backends: ClassVar[tuple[str, ...]] = ("auto", "loop", "steps")
 
     @abstractmethod
-    def transition(self, pre: Pre, state: State) -> State:
-        """Return F(p_t, s_{t-1}) for one step or, with leading axes, for many."""
+    def weights(self) -> Weights:
+        """Return the parameters that ``advance`` sees."""
 
-    def readout(self, pre: Pre, before: State, after: State) -> Tensor:
-        """Return y from the states before and after the step, for one step or many."""
-        return after[0]
+    @abstractmethod
+    def advance(self, pre: Pre, state: State, weights: Weights) -> tuple[Tensor, State, Kept]:
+        """Return y, the states after one step, and what ``retreat`` wants to see again."""
+
+    @abstractmethod
+    def retreat(
+        self, kept: Kept, d_y: Tensor, d_state: State, weights: Weights, d_weights: Weights
+    ) -> tuple[Pre, State]:
+        """Return the derivative of ``advance`` at one step.
+
+        Args:
+            kept: what ``advance`` kept.
+            d_y: the gradient of y.
+            d_state: the gradients of the states after the step.
+            weights: as ``advance`` saw them.
+            d_weights: (B, ...) for each weight, to which the step's share is added in place.
+
+        Returns:
+            The gradients of the projection and of the states before the step.
+        """
 
     def step(self, pre: Pre, state: State) -> tuple[Tensor, State]:
         """Advance one step: see ``RecurrentCell.step``."""
-        wide = widen(pre)
-        after = self.transition(wide, state)
-        return self.readout(wide, state, after).to(pre[0].dtype), after
+        y, state, _ = self.advance(widen(pre), state, widen(self.weights()))
+        return y.to(pre[0].dtype), state
 
     def unroll(
         self, x: Tensor, state: State | None = None, lengths: Tensor | None = None, aux: Aux | None = None
@@ -48,75 +68,45 @@ class ElementwiseCell(RecurrentCell):
         state = self.initial_state(x.shape[0]) if state is None else state
         pre, state = self.project(x, state, lengths, aux)
         wide = tuple(p.transpose(0, 1) for p in widen(pre))
-        real = None if lengths is None else valid_steps(lengths, x.shape[1]).T
-        with torch.no_grad():
-            trajectory = self._trajectory(wide, real, state)
-        before, after = tuple(s[:-1] for s in trajectory), tuple(s[1:] for s in trajectory)
-        if torch.is_grad_enabled():
-            after = self._attach(wide, real, state, before)
-            before = tuple(torch.cat([s.unsqueeze(0), a[:-1]]) for s, a in zip(state, after, strict=True))
-        y = self.readout(wide, before, after).transpose(0, 1).to(pre[0].dtype)
-        return zero_padding(y, lengths), tuple(a[-1] for a in after)
-
-    def _advance(self, pre: Pre, real: Tensor | None, state: State) -> State:
-        """Return F, or the state as it was where a step is padding."""
-        after = self.transition(pre, state)
-        if real is None:
-            return after
-        alive = real.unsqueeze(-1)
-        return tuple(torch.where(alive, a, s) for a, s in zip(after, state, strict=True))
-
-    def _trajectory(self, pre: Pre, real: Tensor | None, state: State) -> tuple[Tensor, ...]:
-        """Return every state in time, (T + 1, B, H) each, the given one first."""
-        columns = zip(*(p.unbind() for p in pre), strict=True)
-        alive = [None] * len(pre[0]) if real is None else real.unbind()
-        states = [state]
-        for pre_t, alive_t in zip(columns, alive, strict=True):
-            states.append(self._advance(pre_t, alive_t, states[-1]))
-        return tuple(torch.stack(s) for s in zip(*states, strict=True))
-
-    def _attach(self, pre: Pre, real: Tensor | None, state: State, before: State) -> State:
-        """Return the states after each step with the graph that leads to inputs, parameters and the first state."""
-        leaves = tuple(s.detach().requires_grad_() for s in before)
-        local = self._advance(pre, real, leaves)
-        jacobian = tuple(
-            g for s in local for g in torch.autograd.grad(s.sum(), leaves, retain_graph=True, materialize_grads=True)
-        )
-        attached: State = _Adjoint.apply(*local, *jacobian, *state)  # type: ignore[no-untyped-call]
-        return attached
+        alive = None if lengths is None else valid_steps(lengths, x.shape[1]).T.unsqueeze(-1)
+        tensors = (*wide, *state, *widen(self.weights()))
+        y, *last = _Unroll.apply(self, alive, len(pre), len(state), *tensors)  # type: ignore[no-untyped-call]
+        return zero_padding(y.transpose(0, 1).to(pre[0].dtype), lengths), tuple(last)
 
 
-class _Adjoint(torch.autograd.Function):
-    """The states as they are; backward, the sum of their own gradient and of all that reaches them through later ones.
-
-    Arguments: S states (T, B, H), their S x S diagonal derivatives by the states before, row by row, S first states.
-    """
+class _Unroll(torch.autograd.Function):
+    """A whole sequence, time first: projections, first states and weights to y (T, B, H) and the last states."""
 
     @staticmethod
-    def forward(ctx: Any, *tensors: Tensor) -> State:
-        count = _count(tensors)
-        ctx.save_for_backward(*tensors[count : count + count**2])
-        return tuple(s.view_as(s) for s in tensors[:count])
+    def forward(
+        ctx: Any, cell: ElementwiseCell, alive: Tensor | None, inputs: int, states: int, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        pre, state, weights = tensors[:inputs], tensors[inputs : inputs + states], tensors[inputs + states :]
+        outputs, ctx.kept = [], []
+        for t, column in enumerate(zip(*(p.unbind() for p in pre), strict=True)):
+            y, new, kept = cell.advance(column, state, weights)
+            if alive is not None:
+                new = tuple(torch.where(alive[t], n, s) for n, s in zip(new, state, strict=True))
+            state = new
+            outputs.append(y)
+            ctx.kept.append(kept)
+        ctx.cell, ctx.alive = cell, alive
+        ctx.save_for_backward(*weights)
+        return torch.stack(outputs), *(s.clone() for s in state)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        count = len(grads)
-        jacobian = [j.unbind() for j in ctx.saved_tensors]
-        local = [g.unbind() for g in grads]
-        total = [torch.empty_like(g, memory_format=torch.contiguous_format) for g in grads]
-        slots = [g.unbind() for g in total]
-        reach = [torch.zeros_like(g[0]) for g in local]
-        for t in range(len(grads[0]) - 1, -1, -1):
-            for k in range(count):
-                torch.add(local[k][t], reach[k], out=slots[k][t])
-            reach = [slots[0][t] * jacobian[k][t] for k in range(count)]
-            for row in range(1, count):
-                for k in range(count):
-                    reach[k].addcmul_(slots[row][t], jacobian[row * count + k][t])
-        return *total, *[None] * count**2, *reach
-
-
-def _count(tensors: tuple[Tensor, ...]) -> int:
-    """Return S from the S + S^2 + S arguments."""
-    return next(s for s in range(1, len(tensors)) if s * (s + 2) == len(tensors))
+    def backward(ctx: Any, d_y: Tensor, *d_state: Tensor) -> tuple[Tensor | None, ...]:
+        weights = ctx.saved_tensors
+        batch = d_y.shape[1]
+        d_weights = tuple(w.new_zeros(batch, *w.shape) for w in weights)
+        d_columns = []
+        for t in range(len(ctx.kept) - 1, -1, -1):
+            given = d_state if ctx.alive is None else tuple(d * ctx.alive[t] for d in d_state)
+            d_pre, d_before = ctx.cell.retreat(ctx.kept[t], d_y[t], given, weights, d_weights)
+            if ctx.alive is not None:  # a padded step hands the gradient of its state on as it is
+                d_before = tuple(torch.where(ctx.alive[t], b, d) for b, d in zip(d_before, d_state, strict=True))
+            d_state = d_before
+            d_columns.append(d_pre)
+        d_pre = tuple(torch.stack(d) for d in zip(*reversed(d_columns), strict=True))
+        return None, None, None, None, *d_pre, *d_state, *(d.sum(0) for d in d_weights)

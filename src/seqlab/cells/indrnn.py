@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from seqlab.cells._base import Aux, Pre, State, hint
-from seqlab.cells._elementwise import ElementwiseCell
+from seqlab.cells._elementwise import ElementwiseCell, Kept, Weights
 from seqlab.cells._time import linear, zeros
 from seqlab.errors import RequestError
+
+threshold_backward = torch.ops.aten.threshold_backward.default
 
 
 class IndRNN(ElementwiseCell):
@@ -45,10 +47,24 @@ class IndRNN(ElementwiseCell):
         """Return W x + b, (B, T, H)."""
         return linear(x, self.input.weight, self.input.bias, self.hidden_size), state
 
-    def transition(self, pre: Pre, state: State) -> State:
-        """Return (h_t,)."""
-        u = self.u if self.clamp is None else _Clamp.apply(self.u, self.clamp)  # type: ignore[no-untyped-call]
-        return (torch.addcmul(pre[0], u.to(pre[0].dtype), state[0]).relu(),)
+    def weights(self) -> Weights:
+        """Return (u,), clamped where a bound was asked for."""
+        return (self.u if self.clamp is None else _Clamp.apply(self.u, self.clamp),)  # type: ignore[no-untyped-call]
+
+    def advance(self, pre: Pre, state: State, weights: Weights) -> tuple[Tensor, State, Kept]:
+        """Return h_t."""
+        (h,) = state
+        new = torch.addcmul(pre[0], weights[0], h).relu_()
+        return new, (new,), (h, new)
+
+    def retreat(
+        self, kept: Kept, d_y: Tensor, d_state: State, weights: Weights, d_weights: Weights
+    ) -> tuple[Pre, State]:
+        """Return the derivative."""
+        h, new = kept
+        d_sum = threshold_backward(d_y + d_state[0], new, 0)
+        d_weights[0].addcmul_(d_sum, h)
+        return (d_sum,), (d_sum * weights[0],)
 
 
 class _Clamp(torch.autograd.Function):

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.cells._base import Aux, Pre, State
-from seqlab.cells._elementwise import ElementwiseCell
+from seqlab.cells._elementwise import ElementwiseCell, Kept, Weights
 from seqlab.cells._time import linear, zeros
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward.default
 
 
 class SRU(ElementwiseCell):
@@ -50,20 +52,37 @@ class SRU(ElementwiseCell):
     def project(
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
-        """Return W x, W_f x, W_r x and the highway's alpha x, each (B, T, H)."""
-        products = linear(x, self.weight, None, *[self.hidden_size] * (len(self.weight) // self.hidden_size))
-        return products if len(products) == 4 else (*products, self.scale * x), state
+        """Return W x and the highway's alpha x (B, T, H), and W_f x + b_f beside W_r x + b_r (B, T, 2, H)."""
+        size, zero = self.hidden_size, torch.zeros_like(self.forget_bias)
+        bias = torch.cat([zero, self.forget_bias, self.highway_bias, zero])[: len(self.weight)]
+        candidate, gates, *skip = linear(x, self.weight, bias, size, 2 * size, *[size] * (len(self.weight) // size - 3))
+        return (candidate, skip[0] if skip else self.scale * x, gates.reshape(*x.shape[:2], 2, size)), state
 
-    def transition(self, pre: Pre, state: State) -> State:
-        """Return (c_t,)."""
+    def weights(self) -> Weights:
+        """Return (v,), (2, H), or nothing without peepholes."""
+        return () if self.v is None else (self.v,)
+
+    def advance(self, pre: Pre, state: State, weights: Weights) -> tuple[Tensor, State, Kept]:
+        """Return h_t and (c_t,)."""
+        candidate, skip, sums = pre
         (c,) = state
-        f = self._gate(pre[1], c, self.forget_bias, 0)
-        return (f * c + (1 - f) * pre[0],)
+        gates = torch.sigmoid(torch.addcmul(sums, weights[0], c.unsqueeze(1)) if weights else sums)
+        f, r = gates.unbind(1)
+        new = torch.lerp(candidate, c, f)
+        return torch.lerp(skip, new, r), (new,), (candidate, skip, gates, c, new)
 
-    def readout(self, pre: Pre, before: State, after: State) -> Tensor:
-        """Return h_t."""
-        r = self._gate(pre[2], before[0], self.highway_bias, 1)
-        return r * after[0] + (1 - r) * pre[3]
-
-    def _gate(self, product: Tensor, c: Tensor, bias: Tensor, row: int) -> Tensor:
-        return torch.sigmoid(product + bias if self.v is None else product + bias + self.v[row] * c)
+    def retreat(
+        self, kept: Kept, d_y: Tensor, d_state: State, weights: Weights, d_weights: Weights
+    ) -> tuple[Pre, State]:
+        """Return the derivative."""
+        candidate, skip, gates, c, new = kept
+        f, r = gates.unbind(1)
+        d_new = torch.addcmul(d_state[0], d_y, r)
+        d_gates = torch.stack([d_new * (c - candidate), d_y * (new - skip)], 1)
+        d_sums = sigmoid_backward(d_gates, gates)
+        d_c = d_new * f
+        d_pre = (d_new - d_c, torch.addcmul(d_y, d_y, r, value=-1), d_sums)
+        if weights:
+            d_c = d_c + (d_sums * weights[0]).sum(1)
+            d_weights[0].addcmul_(d_sums, c.unsqueeze(1))
+        return d_pre, (d_c,)
