@@ -48,9 +48,11 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise RequestError(f"Expected a checkpoint; {file} does not exist.")
     try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle of another protocol, on its way to being refused
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error) or "pickle protocol" in str(error):
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
             raise RunError(
                 f"{file} holds more than tensors and plain values, and loading it could run code; it is refused."
                 " Save the weights alone (torch.save(model.state_dict(), ...)) where it comes from."
