@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,12 @@ def test_every_window_that_fits_is_there_once(
 
 def test_windows_are_views_of_one_copy_of_the_rows(tmp_path: Path) -> None:
     windows = data(table(tmp_path), lookback=20).examples("train")
-    assert windows._x.untyped_storage().data_ptr() == windows.rows.inputs.untyped_storage().data_ptr()
-    assert windows._x.untyped_storage().nbytes() == 4 * ROWS
+    assert windows._x.view.shape == (81, 20)
+    assert np.shares_memory(windows._x.view, windows.rows.inputs)
+    assert windows.rows.inputs.nbytes == 4 * ROWS
+    again = pickle.loads(pickle.dumps(windows))
+    assert torch.equal(again.__getitems__([7]).x, windows.__getitems__([7]).x)
+    assert len(pickle.dumps(windows)) < 81 * 20 * 4
 
 
 def test_an_empty_index_list_gives_an_empty_batch(tmp_path: Path) -> None:

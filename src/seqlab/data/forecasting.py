@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seqlab.data._base import SPLITS, Predictor, SequenceData, Spec, Split
@@ -106,7 +105,7 @@ class ForecastingData(SequenceData):
         self.batch_size, self.num_workers = batch_size, num_workers
         self._fitted: Fitted | None = None
         self._windows: dict[Split, Windows] = {}
-        self._starts: torch.Tensor
+        self._starts: NDArray[np.int64]
         self._notes: dict[str, Any] = {}
 
     def fingerprint(self) -> str:
@@ -129,7 +128,7 @@ class ForecastingData(SequenceData):
         self._fitted = fitted = self._fit(series, cuts, columns)
         rows = prepare(series, columns, fitted, self.fill)
         windows = {split: self._cut_windows(rows, cuts, series, split) for split in SPLITS}
-        self._starts = torch.from_numpy(series.bounds[:-1])
+        self._starts = series.bounds[:-1]
         self._notes = notes(series, cuts, columns, fitted)
         self._windows = windows
 
@@ -258,7 +257,7 @@ class ForecastingData(SequenceData):
         owner = np.searchsorted(series.bounds, ends, side="right") - 1
         windows = Windows(
             prepare(series, columns, fitted, self.fill),
-            *(ends, owner, torch.zeros(len(series.names), truth.shape[1]), self.lookback, self.horizon),
+            *(ends, owner, np.zeros((len(series.names), truth.shape[1]), np.float32), self.lookback, self.horizon),
         )
         rows = ends[:, None] + np.arange(self.horizon)
         dates = rows - start[owner][:, None] if series.dates is None else series.dates[rows]

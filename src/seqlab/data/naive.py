@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlab.data._base import Batch
@@ -29,14 +31,14 @@ class SeasonalNaive:
         horizon: K.
     """
 
-    def __init__(self, targets: Tensor, ends: Tensor, season: int, horizon: int) -> None:
+    def __init__(self, targets: NDArray[np.float32], ends: NDArray[np.int64], season: int, horizon: int) -> None:
         self.targets, self.ends = targets, ends
-        self.back = torch.arange(horizon) % season - season
+        self.back = np.arange(horizon) % season - season
 
     def __call__(self, batch: Batch) -> Tensor:
         """Forecast."""
-        rows = self.ends[batch.index.cpu()][:, None] + self.back
-        return self.targets[rows].to(batch.x.device)
+        rows = self.ends[batch.index.cpu().numpy()][:, None] + self.back
+        return torch.from_numpy(self.targets[rows]).to(batch.x.device)
 
 
 class Drift:

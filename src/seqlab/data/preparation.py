@@ -9,9 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from seqlab.data._base import Split
 from seqlab.data.calendar import Step, uneven
@@ -119,47 +117,46 @@ def prepare(series: Series, columns: Columns, fitted: Fitted, fill: Fill) -> Row
     gaps = Gaps.of(values, bounds)
     # Before a column's first observation stands its training mean: 0 once scaled, which says nothing.
     start = _each_row(fitted.means, bounds)
-    calendar = torch.from_numpy(columns.calendar.astype(np.float32))
+    calendar = columns.calendar
 
-    def scaled(rows: Floats) -> Tensor:
+    def scaled(rows: Floats) -> NDArray[np.float32]:
         parts = [s.apply(rows[a:b]) for s, (a, b) in zip(fitted.scalers, pairwise(bounds), strict=True)]
-        return torch.cat([torch.from_numpy(np.concatenate(parts).astype(np.float32)), calendar], dim=1)
+        return _joined(np.concatenate(parts), calendar)
 
     carried = scaled(gaps.carry(values, start))
     missing = bool((~gaps.observed).any())
     linear = missing and fill == "linear"
-    always = torch.ones_like(calendar)
-    time, marks = _times(series, fitted.step)
-    since = [gaps.since_observed(time, bounds), *[_since_row(time, bounds)[:, None]] * calendar.shape[1]]
-    apart = bool(marks.any())
+    time, uneven_rows = _times(series, fitted.step)
+    uneven_somewhere = bool(uneven_rows.any())
+    one = len(fitted.scalers) == 1
     return Rows(
         inputs=carried if fill == "last" or not missing else scaled(_filled(gaps, values, start, fill)),
-        targets=carried[:, :outputs].contiguous(),
+        targets=np.ascontiguousarray(carried[:, :outputs]),
         carried=carried if linear else None,
-        following=torch.cat([torch.from_numpy(gaps.following.copy()), always.long() * 0], dim=1) if linear else None,
-        mask=torch.cat([torch.from_numpy(gaps.observed.astype(np.float32)), always], dim=1) if missing else None,
-        delta=torch.from_numpy(np.concatenate(since, axis=1).astype(np.float32)) if missing or apart else None,
-        time=torch.from_numpy(time.astype(np.float32)) if apart else None,
-        uneven=torch.from_numpy(marks) if apart else None,
+        following=np.concatenate([gaps.following, np.zeros(calendar.shape, np.int64)], axis=1) if linear else None,
+        mask=_joined(gaps.observed, np.ones_like(calendar)) if missing else None,
+        delta=_delta(gaps, time, bounds, calendar.shape[1]) if missing or uneven_somewhere else None,
+        time=time.astype(np.float32) if uneven_somewhere else None,
+        uneven=uneven_rows if uneven_somewhere else None,
         future_size=columns.ahead + calendar.shape[1],
-        center=None if len(fitted.scalers) == 1 else _stack([s.center[:outputs] for s in fitted.scalers]),
-        scale=None if len(fitted.scalers) == 1 else _stack([s.scale[:outputs] for s in fitted.scalers]),
+        center=None if one else np.stack([s.center[:outputs] for s in fitted.scalers]).astype(np.float32),
+        scale=None if one else np.stack([s.scale[:outputs] for s in fitted.scalers]).astype(np.float32),
     )
 
 
-def naive_scale(rows: Rows, cuts: Cuts, split: Split, season: int) -> Tensor:
+def naive_scale(rows: Rows, cuts: Cuts, split: Split, season: int) -> NDArray[np.float32]:
     """Return (S, O) mean absolute differences over one season, on the observed rows before the split; 0 without any.
 
     A series that is not longer than a season before the split is compared with its row before.
     """
     means = []
     for low, high in zip(cuts.start, cuts.test if split == "test" else cuts.val, strict=True):
-        past = rows.targets[low:high].double()
-        seen = torch.ones_like(past) if rows.mask is None else rows.mask[low:high, : past.shape[1]].double()
+        past = rows.targets[low:high].astype(np.float64)
+        seen = np.ones_like(past) if rows.mask is None else rows.mask[low:high, : past.shape[1]]
         lag = season if high - low > season else 1
         both = seen[lag:] * seen[:-lag]
-        means.append(((past[lag:] - past[:-lag]).abs() * both).sum(0) / both.sum(0).clamp(min=1))
-    return torch.stack(means).float()
+        means.append((np.abs(past[lag:] - past[:-lag]) * both).sum(axis=0) / np.maximum(both.sum(axis=0), 1))
+    return np.stack(means).astype(np.float32)
 
 
 def notes(series: Series, cuts: Cuts, columns: Columns, fitted: Fitted) -> dict[str, Any]:
@@ -222,11 +219,12 @@ def _times(series: Series, step: Step | None) -> tuple[Floats, NDArray[np.bool_]
     return np.concatenate(times), np.concatenate(marks)
 
 
-def _since_row(time: Floats, bounds: NDArray[np.int64]) -> Floats:
-    since = np.diff(time, prepend=time[:1])
-    since[bounds[:-1]] = 0
-    return since
+def _delta(gaps: Gaps, time: Floats, bounds: NDArray[np.int64], calendar: int) -> NDArray[np.float32]:
+    """Return (N, C + calendar) steps since each value was observed; parts of the date are observed in every row."""
+    since_row = np.diff(time, prepend=time[:1])
+    since_row[bounds[:-1]] = 0
+    return _joined(gaps.since_observed(time, bounds), np.repeat(since_row[:, None], calendar, axis=1))
 
 
-def _stack(parts: list[Floats]) -> Tensor:
-    return torch.from_numpy(np.stack(parts).astype(np.float32))
+def _joined(values: NDArray[Any], calendar: Floats) -> NDArray[np.float32]:
+    return np.concatenate([values, calendar], axis=1, dtype=np.float32)
