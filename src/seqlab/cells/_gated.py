@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seqlab.cells._base import Aux, Pre, RecurrentCell, State, hold, per_row, unroll_by_steps, valid_steps, zero_padding
-from seqlab.cells._init import check_init, init_gates
+from seqlab.cells._init import SCHEMES, init_gates
 from seqlab.errors import RequestError, did_you_mean
 
 #: What a step keeps for its derivative.
@@ -108,6 +108,7 @@ class GatedCell(RecurrentCell):
     Attributes:
         gates: G, blocks of H rows in the stacked weights.
         states: names of the state's tensors; the first is the output and what the recurrent product reads.
+        schemes: what ``init`` may be.
     """
 
     family = "gated"
@@ -115,11 +116,11 @@ class GatedCell(RecurrentCell):
     recurrent_weights: ClassVar[tuple[str, ...]] = ("weight_hh",)
     gates: int
     states: ClassVar[tuple[str, ...]] = ("h",)
+    schemes: ClassVar[tuple[str, ...]] = SCHEMES
 
     def __init__(self, input_size: int, hidden_size: int, init: str = "orthogonal") -> None:
         super().__init__(input_size, hidden_size)
-        check_init(init)
-        self.init = init
+        self.init = check_choice("init", init, self.schemes)
         rows = self.gates * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
@@ -157,7 +158,7 @@ class GatedCell(RecurrentCell):
     def retreat(
         self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
     ) -> State:
-        """The derivative of one ``advance``; a cell without it runs under autograd.
+        """The derivative of one ``advance``; a cell that leaves it out runs under autograd.
 
         Args:
             kept: what ``advance`` kept.
@@ -183,9 +184,17 @@ class GatedCell(RecurrentCell):
         """
         return weight_gradient(d_pre[0], tape.before), *d_weights[1:]
 
+    def available_backends(self) -> tuple[str, ...]:
+        """Return the backends, without "loop" where the cell has no derivative of its own."""
+        return self.backends if self._has_derivative() else tuple(b for b in self.backends if b != "loop")
+
+    def _has_derivative(self) -> bool:
+        return type(self).retreat is not GatedCell.retreat
+
     def step(self, pre: Pre, state: State, mask: Tensor | None = None) -> tuple[Tensor, State]:
         """Advance one step; y is the first state."""
-        state, _ = self.advance(pre, state, self.weights(), mask)
+        state, weights, mask = _like(pre[0], state, self.weights(), mask)
+        state, _ = self.advance(pre, state, weights, mask)
         return state[0], state
 
     def unroll(
@@ -197,15 +206,46 @@ class GatedCell(RecurrentCell):
         mask: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Run over a sequence; ``mask`` as in ``advance``, the same at every step."""
-        if self.backend == "steps" or torch.compiler.is_compiling():
+        if self.backend == "steps" or torch.compiler.is_compiling() or not self._has_derivative():
             return unroll_by_steps(self, x, state, lengths, aux, mask=mask)
         state = self.initial_state(x.shape[0]) if state is None else state
         pre, state = self.project(x, state, lengths, aux)
-        dtype = pre[0].dtype  # under autocast the projection has the compute dtype, and the loop keeps to it
-        tensors = [t.to(dtype) for t in (*pre, *state, *self.weights())]
+        state, weights, mask = _like(pre[0], state, self.weights(), mask)
         alive = None if lengths is None else valid_steps(lengths, x.shape[1])
-        y, *last = _Unroll.apply(self, alive, mask, len(pre), len(state), *tensors)  # type: ignore[no-untyped-call]
+        tensors = (*pre, *state, *weights)
+        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+            y, *last = _Unroll.apply(self, alive, mask, len(pre), *tensors)  # type: ignore[no-untyped-call]
+        else:
+            y, last = _run(self, pre, state, weights, mask, alive, None)
         return zero_padding(y, lengths), tuple(last)
+
+
+def _like(pre: Tensor, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Weights, Tensor | None]:
+    """Return all in the projection's dtype, which under autocast is the one to compute in."""
+    kind = pre.dtype
+    mask = None if mask is None else mask.to(kind)
+    return tuple(s.to(kind) for s in state), tuple(w.to(kind) for w in weights), mask
+
+
+def _run(
+    cell: GatedCell,
+    pre: Pre,
+    state: State,
+    weights: Weights,
+    mask: Tensor | None,
+    alive: Tensor | None,
+    tape: list[Kept] | None,
+) -> tuple[Tensor, State]:
+    """Return y (B, T, H) and the last state, and put what each step keeps on the tape, if there is one."""
+    outputs = []
+    with torch.autocast(pre[0].device.type, enabled=False):
+        for pre_t, alive_t in zip(_by_step(pre), _partly_alive(alive, pre[0].shape[1]), strict=True):
+            new, kept = cell.advance(pre_t, state, weights, mask)
+            state = new if alive_t is None else hold(alive_t, new, state)
+            outputs.append(state[0])
+            if tape is not None:
+                tape.append(kept)
+    return torch.stack(outputs, 1), state
 
 
 class _Unroll(torch.autograd.Function):
@@ -213,20 +253,15 @@ class _Unroll(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, cell: GatedCell, alive: Tensor | None, mask: Tensor | None, inputs: int, states: int, *tensors: Tensor
+        ctx: Any, cell: GatedCell, alive: Tensor | None, mask: Tensor | None, inputs: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        pre, state, weights = tensors[:inputs], tensors[inputs : inputs + states], tensors[inputs + states :]
-        h_0, outputs, tape = state[0], [], []
-        with torch.autocast(h_0.device.type, enabled=False):
-            for pre_t, alive_t in zip(_by_step(pre), _partly_alive(alive, pre[0].shape[1]), strict=True):
-                new, kept = cell.advance(pre_t, state, weights, mask)
-                state = new if alive_t is None else hold(alive_t, new, state)
-                outputs.append(state[0])
-                tape.append(kept)
-        y = torch.stack(outputs, 1)
+        states = inputs + len(cell.states)
+        pre, state, weights = tensors[:inputs], tensors[inputs:states], tensors[states:]
+        tape: list[Kept] = []
+        y, last = _run(cell, pre, state, weights, mask, alive, tape)
         ctx.cell, ctx.weights, ctx.width, ctx.pre_shapes = cell, len(weights), len(tape[0]), [p.shape for p in pre]
-        ctx.save_for_backward(alive, mask, h_0, y, *weights, *(k for kept in tape for k in kept))
-        return (y, *state)
+        ctx.save_for_backward(alive, mask, state[0], y, *weights, *(k for kept in tape for k in kept))
+        return (y, *last)
 
     @staticmethod
     @once_differentiable
@@ -248,7 +283,7 @@ class _Unroll(torch.autograd.Function):
             before = torch.cat((h_0.unsqueeze(1), y[:, :-1]), 1)
             before = before if mask is None else before * mask.unsqueeze(1)
             d_weights = ctx.cell.weight_gradients(Tape(before, tape, mask), d_pre, d_weights)
-        return None, None, None, None, None, *d_pre, *grads, *d_weights
+        return None, None, None, None, *d_pre, *grads, *d_weights
 
 
 def _by_step(sequences: Pre) -> Iterator[Pre]:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from seqlab.errors import RequestError, did_you_mean
+from seqlab.errors import RequestError
 
 #: "orthogonal": recurrent blocks orthogonal, input blocks Glorot, biases zero; "uniform": torch.nn's.
-Init = Literal["orthogonal", "uniform"]
-
-
-def check_init(init: str) -> None:
-    """Raise RequestError unless ``init`` is one of the schemes."""
-    if init not in get_args(Init):
-        raise RequestError(f"There is no init {init!r}.{did_you_mean(init, get_args(Init))}")
+SCHEMES = ("orthogonal", "uniform")
 
 
 @torch.no_grad()
@@ -28,10 +21,9 @@ def init_gates(weight_ih: Tensor, weight_hh: Tensor, bias: Tensor, init: str, un
         weight_ih: (G H, I); each gate's block (H, I) is drawn by itself, or its Glorot bound would shrink with G.
         weight_hh: (G H, P); each block is orthogonal by itself, which the stacked matrix can't be (Saxe et al. 2014).
         bias: (G H,) or longer.
-        init: a scheme.
+        init: one of SCHEMES.
         units: H, rows of a block; also sets the range of the uniform scheme, U(-1/sqrt(H), 1/sqrt(H)).
     """
-    check_init(init)
     if init == "uniform":
         bound = 1 / math.sqrt(units)
         for tensor in (weight_ih, weight_hh, bias):

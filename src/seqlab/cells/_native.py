@@ -12,7 +12,6 @@ import warnings
 from abc import abstractmethod
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from seqlab.cells._base import Aux, State, valid_steps, zero_padding
@@ -77,15 +76,12 @@ class NativeCell(GatedCell):
 
     def available_backends(self) -> tuple[str, ...]:
         """Return the backends, without "native" where torch has no kernel for these arguments."""
-        return self.backends if self.has_kernel() else GatedCell.backends
+        return tuple(b for b in super().available_backends() if b != "native" or self.has_kernel())
 
     def _prefers_native(self, x: Tensor) -> bool:
         return self.has_kernel() and (self.native_on_cpu or x.device.type != "cpu")
 
-    def _stacked_weights(self, weight_ih: Tensor, *rest: Tensor) -> list[Tensor]:
-        return [weight_ih, self.weight_hh, self.bias, torch.zeros_like(self.bias), *rest]
-
 
 def one_layer(state: State) -> list[Tensor]:
-    """Return the state as torch's kernels take it, (1, B, H) each."""
-    return [s.unsqueeze(0) for s in state]
+    """Return the state as torch's kernels take it, (1, B, H) each, laid out whole (a learned one may be expanded)."""
+    return [s.contiguous().unsqueeze(0) for s in state]

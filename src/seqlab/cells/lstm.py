@@ -59,43 +59,68 @@ class LSTM(NativeCell):
 
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h', c')."""
-        h, c = state
-        act = ACTIVATIONS[self.activation]
-        sums = torch.addmm(pre[0], masked(h, mask), weights[0].t())
-        units = c.shape[1]
-        gates = torch.sigmoid(sums[:, : 2 * units])
-        i, f = gates.chunk(2, 1)
-        g = act.forward(sums[:, 2 * units : 3 * units])
-        o = torch.sigmoid(sums[:, 3 * units :])
-        new_c = torch.addcmul(f * c, i, g)
-        squashed = act.forward(new_c)
-        return (o * squashed, new_c), (gates, g, o, c, squashed)
+        return lstm_step(pre[0], state, weights[0], mask, self.activation)
 
     def retreat(
         self, kept: Kept, grads: State, weights: Weights, mask: Tensor | None, d_pre: Pre, d_weights: Weights
     ) -> State:
         """Return (dh, dc)."""
-        gates, g, o, c, squashed = kept
-        i, f = gates.chunk(2, 1)
-        d_h, d_c = grads
-        act = ACTIVATIONS[self.activation]
-        d_c = d_c + act.backward(d_h * o, squashed)
-        d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
-        d_g = act.backward(d_c * i, g)
-        d_sums = torch.cat((d_gates, d_g, sigmoid_backward(d_h * squashed, o)), 1, out=d_pre[0])
-        return masked(torch.mm(d_sums, weights[0]), mask), d_c * f
+        return lstm_step_backward(kept, grads, weights[0], mask, d_pre[0], self.activation)
 
     def has_kernel(self) -> bool:
         """Return whether act is tanh."""
         return self.activation == "tanh"
 
     def kernel(self, x: Tensor, state: State, padding: Tensor | None) -> tuple[Tensor, State]:
-        """Run ``torch.nn.LSTM``'s kernel, with a feature that shuts i and opens f at padded steps."""
-        weight_ih: Tensor = self.weight_ih
-        if padding is not None:
-            x = torch.cat((x, padding.unsqueeze(2)), 2)
-            gate = x.new_tensor([-SHUT, SHUT, 0, 0]).repeat_interleave(self.hidden_size)
-            weight_ih = torch.cat((weight_ih, gate.unsqueeze(1)), 1)
-        weights = self._stacked_weights(weight_ih)
-        y, h, c = torch._VF.lstm(x, one_layer(state), weights, True, 1, 0.0, False, False, True)
-        return y, (h[0], c[0])
+        """Run ``torch.nn.LSTM``'s kernel."""
+        return lstm_kernel(x, state, [self.weight_ih, self.weight_hh, self.bias], padding)
+
+
+def lstm_step(
+    pre: Tensor, state: State, weight: Tensor, mask: Tensor | None, activation: str = "tanh"
+) -> tuple[State, Kept]:
+    """Return (h', c') from the sums (B, 4 H) of i, f, g, o."""
+    h, c = state
+    act = ACTIVATIONS[activation]
+    units = c.shape[1]
+    sums = torch.addmm(pre, masked(h, mask), weight.t())
+    gates = torch.sigmoid(sums[:, : 2 * units])
+    i, f = gates.chunk(2, 1)
+    g, o = act.forward(sums[:, 2 * units : 3 * units]), torch.sigmoid(sums[:, 3 * units :])
+    new_c = torch.addcmul(f * c, i, g)
+    squashed = act.forward(new_c)
+    return (o * squashed, new_c), (gates, g, o, c, squashed)
+
+
+def lstm_step_backward(
+    kept: Kept, grads: State, weight: Tensor, mask: Tensor | None, d_pre: Tensor, activation: str = "tanh"
+) -> State:
+    """Return (dh, dc) and write the gradient of ``pre``."""
+    gates, g, o, c, squashed = kept
+    i, f = gates.chunk(2, 1)
+    d_h, d_c = grads
+    act = ACTIVATIONS[activation]
+    d_c = d_c + act.backward(d_h * o, squashed)
+    d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
+    d_g, d_o = act.backward(d_c * i, g), sigmoid_backward(d_h * squashed, o)
+    d_sums = torch.cat((d_gates, d_g, d_o), 1, out=d_pre)
+    return masked(torch.mm(d_sums, weight), mask), d_c * f
+
+
+def lstm_kernel(x: Tensor, state: State, weights: list[Tensor], padding: Tensor | None) -> tuple[Tensor, State]:
+    """Run ``torch.nn.LSTM``'s kernel, with a feature that shuts i and opens f at padded steps.
+
+    Args:
+        x: (B, T, I).
+        state: (h, c) before x.
+        weights: W, U and b, and W_hr where h is projected.
+        padding: (B, T), 1 at padded steps; None for none.
+    """
+    weight_ih, weight_hh, bias, *projection = weights
+    if padding is not None:
+        x = torch.cat((x, padding.unsqueeze(2)), 2)
+        gate = weight_ih.new_tensor([-SHUT, SHUT, 0, 0]).repeat_interleave(len(bias) // 4)
+        weight_ih = torch.cat((weight_ih, gate.unsqueeze(1)), 1)
+    flat = [weight_ih, weight_hh, bias, torch.zeros_like(bias), *projection]
+    y, h, c = torch._VF.lstm(x, one_layer(state), flat, True, 1, 0.0, False, False, True)
+    return y, (h[0], c[0])

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from seqlab.cells._base import Aux, Pre, State
 from seqlab.cells._gated import Kept, Tape, Weights, weight_gradient
-from seqlab.cells.lstm import LSTM
+from seqlab.cells._native import NativeCell
+from seqlab.cells.lstm import lstm_kernel, lstm_step, lstm_step_backward
 from seqlab.errors import RequestError
 
 
-class LSTMP(LSTM):
+class LSTMP(NativeCell):
     """Sak, Senior, Beaufays 2014, "LSTM based recurrent neural network architectures for large vocabulary speech
     recognition", arXiv 1402.1128, equations 1 to 6 without peepholes.
 
@@ -26,6 +27,8 @@ class LSTMP(LSTM):
         init: "orthogonal" or "uniform".
     """
 
+    gates = 4
+    states = ("h", "c")
     recurrent_weights = ("weight_hh", "weight_hr")
     native_on_cpu = False
 
@@ -37,22 +40,22 @@ class LSTMP(LSTM):
         forget_bias: float = 1.0,
         init: str = "orthogonal",
     ) -> None:
-        super().__init__(input_size, hidden_size, forget_bias=forget_bias, init=init)
+        super().__init__(input_size, hidden_size, init)
         units = max(1, hidden_size // 2) if projection is None else projection
         if not 1 <= units <= hidden_size:
             raise RequestError(f"projection must be from 1 to hidden_size={hidden_size}; got {projection}.")
-        self.output_size = units
+        self.output_size, self.forget_bias = units, forget_bias
         self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, units))
         self.weight_hr = nn.Parameter(torch.empty(units, hidden_size))
         self.reset_parameters()
 
+    @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw the parameters afresh by the cell's scheme."""
         super().reset_parameters()
-        if not hasattr(self, "weight_hr"):
-            return  # LSTM's constructor, before the projection is there
+        self.bias.chunk(4)[1].fill_(self.forget_bias)
         if self.init == "uniform":
-            nn.init.uniform_(self.weight_hr, -(self.hidden_size**-0.5), self.hidden_size**-0.5)
+            self.weight_hr.uniform_(-(self.hidden_size**-0.5), self.hidden_size**-0.5)
         else:
             nn.init.orthogonal_(self.weight_hr)
 
@@ -74,7 +77,7 @@ class LSTMP(LSTM):
 
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
         """Return (h', c')."""
-        (whole, c), kept = super().advance(pre[:1], state, weights[:1], mask)
+        (whole, c), kept = lstm_step(pre[0], state, weights[0], mask)
         return (torch.addmm(pre[1], whole, weights[1].t()), c), (*kept, whole)
 
     def retreat(
@@ -83,11 +86,12 @@ class LSTMP(LSTM):
         """Return (dh, dc)."""
         d_h, d_c = grads
         d_pre[1].copy_(d_h)
-        return super().retreat(kept[:-1], (torch.mm(d_h, weights[1]), d_c), weights[:1], mask, d_pre[:1], d_weights[:1])
+        return lstm_step_backward(kept[:-1], (torch.mm(d_h, weights[1]), d_c), weights[0], mask, d_pre[0])
 
     def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:
         """Return the gradients of U and W_hr."""
         return weight_gradient(d_pre[0], tape.before), weight_gradient(d_pre[1], tape.stack(-1))
 
-    def _stacked_weights(self, weight_ih: Tensor, *rest: Tensor) -> list[Tensor]:
-        return super()._stacked_weights(weight_ih, self.weight_hr)
+    def kernel(self, x: Tensor, state: State, padding: Tensor | None) -> tuple[Tensor, State]:
+        """Run ``torch.nn.LSTM``'s kernel with ``proj_size``."""
+        return lstm_kernel(x, state, [self.weight_ih, self.weight_hh, self.bias, self.weight_hr], padding)

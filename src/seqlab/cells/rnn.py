@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from seqlab.cells._base import Pre, State
 from seqlab.cells._gated import ACTIVATIONS, Kept, Weights, check_choice, masked
+from seqlab.cells._init import SCHEMES
 from seqlab.cells._native import NativeCell, one_layer
 
 NONLINEARITIES = ("tanh", "relu", "leaky_relu", "sigmoid", "linear")
@@ -27,17 +28,17 @@ class Elman(NativeCell):
 
     gates = 1
     native_on_cpu = False
+    schemes = (*SCHEMES, "identity")
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", init: str = "orthogonal") -> None:
-        self.identity = init == "identity"
-        super().__init__(input_size, hidden_size, "orthogonal" if init == "identity" else init)
+        super().__init__(input_size, hidden_size, init)
         self.nonlinearity = check_choice("nonlinearity", nonlinearity, NONLINEARITIES)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the parameters afresh by the cell's scheme."""
         super().reset_parameters()
-        if self.identity:
+        if self.init == "identity":
             nn.init.normal_(self.weight_ih, std=0.001)
             nn.init.eye_(self.weight_hh)
 
@@ -62,6 +63,7 @@ class Elman(NativeCell):
     def kernel(self, x: Tensor, state: State, padding: Tensor | None) -> tuple[Tensor, State]:
         """Run ``torch.nn.RNN``'s kernel."""
         run = torch._VF.rnn_tanh if self.nonlinearity == "tanh" else torch._VF.rnn_relu
+        weights = [self.weight_ih, self.weight_hh, self.bias, torch.zeros_like(self.bias)]
         (h,) = one_layer(state)
-        y, h = run(x, h, self._stacked_weights(self.weight_ih), True, 1, 0.0, False, False, True)
+        y, h = run(x, h, weights, True, 1, 0.0, False, False, True)
         return y, (h[0],)
