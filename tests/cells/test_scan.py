@@ -55,37 +55,36 @@ def close(got, expected, tolerance=1e-10):
 def test_a_constant_decay_gives_the_geometric_sum(parallel, dtype, steps):
     a = torch.full((1, 1, 3), 0.9, dtype=dtype) * torch.tensor([1.0, -1.0, 0.5])
     h = torch.tensor([[2.0, 2.0, 2.0]], dtype=dtype)
-    states = linear_recurrence(a, torch.ones(1, steps, 3, dtype=dtype), h, parallel)
+    states = linear_recurrence(a, torch.ones(steps, 1, 3, dtype=dtype), h, parallel)
     t = torch.arange(1, steps + 1)[:, None]
-    torch.testing.assert_close(states[0], a[0] ** t * h + (1 - a[0] ** t) / (1 - a[0]), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(states[:, 0], a[0] ** t * h + (1 - a[0] ** t) / (1 - a[0]), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("parallel", [False, True], ids=["loop", "scan"])
-@pytest.mark.parametrize("shape", [(2, 6, 3), (1, 6, 3), (1, 1, 3), (2, 1, 3)])
+@pytest.mark.parametrize("shape", [(6, 2, 3), (6, 1, 3), (1, 1, 3), (1, 2, 3)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_the_backward_pass_is_the_derivative(parallel, shape, dtype):
     torch.manual_seed(0)
-    a, b, h = (torch.randn(s, dtype=dtype, requires_grad=True) for s in (shape, (2, 6, 3), (2, 3)))
+    a, b, h = (torch.randn(s, dtype=dtype, requires_grad=True) for s in (shape, (6, 2, 3), (2, 3)))
     assert gradcheck(lambda a, b, h: linear_recurrence(a, b, h, parallel), (a, b, h))
 
 
 def test_loop_and_scan_agree_on_many_state_dimensions_and_steps():
     torch.manual_seed(0)
-    a, b, h = torch.rand(2, 1000, 3, 5, dtype=DOUBLE), torch.randn(2, 1000, 3, 5, dtype=DOUBLE), torch.zeros(2, 3, 5)
+    a, b, h = torch.rand(1000, 2, 3, 5, dtype=DOUBLE), torch.randn(1000, 2, 3, 5, dtype=DOUBLE), torch.zeros(2, 3, 5)
     close([linear_recurrence(a, b, h.double(), True)], [linear_recurrence(a, b, h.double(), False)], 1e-12)
 
 
-def test_states_lie_time_first_in_memory():
-    states = linear_recurrence(torch.rand(2, 5, 3), torch.rand(2, 5, 3), torch.zeros(2, 3))
-    assert states.transpose(0, 1).is_contiguous()
-    assert linear(torch.rand(2, 5, 3), torch.rand(4, 3), None, 4)[0].transpose(0, 1).is_contiguous()
+def test_products_lie_time_first_in_memory():
+    for part in linear(torch.rand(2, 5, 3), torch.rand(4, 3), None, 1, 3):
+        assert part.stride()[:2] == (4, 8)
 
 
 def test_a_linear_recurrence_saves_two_tensors_whatever_the_length():
     """Memory linear in T: the graph keeps the decays and the states, and nothing for each step."""
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: (saved.append(t.numel()), t)[1], lambda t: t):
-        a, b = torch.rand(2, 50, 3, requires_grad=True), torch.rand(2, 50, 3, requires_grad=True)
+        a, b = torch.rand(50, 2, 3, requires_grad=True), torch.rand(50, 2, 3, requires_grad=True)
         linear_recurrence(a, b, torch.zeros(2, 3))
     assert sorted(saved) == [2 * 50 * 3, 2 * 51 * 3]
 

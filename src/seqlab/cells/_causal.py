@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 
 def extend(x: Tensor, tail: Tensor) -> Tensor:
-    """Return the inputs with those before them: x (B, T, I) and tail (B, k - 1, I) give (B, k - 1 + T, I)."""
-    return torch.cat([tail.to(x.dtype), x], 1)
+    """Return x (B, T, I) with the tail (B, k - 1, I) before it, laid out time first in memory."""
+    return torch.cat([tail.to(x.dtype).transpose(0, 1), x.transpose(0, 1)]).transpose(0, 1)
 
 
 def next_tail(extended: Tensor, tail: Tensor, lengths: Tensor | None) -> Tensor:

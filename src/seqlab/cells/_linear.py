@@ -23,16 +23,16 @@ def linear_recurrence(a: Tensor, b: Tensor, h: Tensor, parallel: bool = False) -
     """Return all states of h_t = a_t h_{t-1} + b_t.
 
     Args:
-        a: (B, T, ...), real or complex; B and T may be 1 where all rows or steps share one decay.
-        b: (B, T, ...).
+        a: (T, B, ...), real or complex; T and B may be 1 where all steps or rows share one decay.
+        b: (T, B, ...).
         h: (B, ...), the state before the first step.
         parallel: a scan in O(log T) passes instead of a loop.
 
     Returns:
-        (B, T, ...), laid out time first in memory.
+        (T, B, ...).
     """
-    states: Tensor = _Recurrence.apply(a.transpose(0, 1), b.transpose(0, 1), h, parallel)  # type: ignore[no-untyped-call]
-    return states.transpose(0, 1)
+    states: Tensor = _Recurrence.apply(a, b, h, parallel)  # type: ignore[no-untyped-call]
+    return states
 
 
 class _Recurrence(torch.autograd.Function):
@@ -106,10 +106,10 @@ class LinearCell(RecurrentCell):
 
     @abstractmethod
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
-        """Return (a, b) of h_t = a_t h_{t-1} + b_t from the projection of one step or of many; elementwise in time."""
+        """Return (a, b) of h_t = a_t h_{t-1} + b_t, from the projection of one step (B, ...) or of many (T, B, ...)."""
 
     def readout(self, h: Tensor, pre: Pre) -> Tensor:
-        """Return y from the state after the step, for one step or many; elementwise in time."""
+        """Return y from the state after the step, for one step or many."""
         return h
 
     def step(self, pre: Pre, state: State) -> tuple[Tensor, State]:
@@ -128,28 +128,29 @@ class LinearCell(RecurrentCell):
             return unroll_by_steps(self, x, state, lengths, aux)
         state = self.initial_state(x.shape[0]) if state is None else state
         pre, (h, *tails) = self.project(x, state, lengths, aux)
-        real = None if lengths is None else valid_steps(lengths, x.shape[1])
+        columns = tuple(p.transpose(0, 1) for p in pre)
+        real = None if lengths is None else valid_steps(lengths, x.shape[1]).T
         if self.segment is None or x.shape[1] <= self.segment:
-            y, h = self._advance(h, real, *pre)
+            y, h = self._advance(h, real, *columns)
         else:
-            y, h = self._advance_by_segments(h, real, pre)
-        return zero_padding(y, lengths), (h, *tails)
+            y, h = self._advance_by_segments(h, real, columns, self.segment)
+        return zero_padding(y.transpose(0, 1), lengths), (h, *tails)
 
     def _advance(self, h: Tensor, real: Tensor | None, *pre: Tensor) -> tuple[Tensor, Tensor]:
+        """Return y (T, B, O) and the last state; everything is time first from here on, as it lies in memory."""
         wide = widen(pre)
         a, b = self.coefficients(wide)
         if real is not None:  # a padded step is h_t = 1 h_{t-1} + 0
             real = real.reshape(*real.shape, *[1] * (b.dim() - 2))
             a, b = torch.where(real, a, 1), torch.where(real, b, 0)
         states = linear_recurrence(a, b, h, self.backend == "scan" or (self.backend == "auto" and h.is_cuda))
-        return self.readout(states, wide).to(pre[0].dtype), states[:, -1]
+        return self.readout(states, wide).to(pre[0].dtype), states[-1]
 
-    def _advance_by_segments(self, h: Tensor, real: Tensor | None, pre: Pre) -> tuple[Tensor, Tensor]:
-        assert self.segment is not None
-        columns = list(zip(*(torch.split(p, self.segment, 1) for p in pre), strict=True))
-        masks = [None] * len(columns) if real is None else torch.split(real, self.segment, 1)
+    def _advance_by_segments(self, h: Tensor, real: Tensor | None, pre: Pre, size: int) -> tuple[Tensor, Tensor]:
+        parts = list(zip(*(torch.split(p, size) for p in pre), strict=True))
+        masks = [None] * len(parts) if real is None else torch.split(real, size)
         outputs = []
-        for part, mask in zip(columns, masks, strict=True):
+        for part, mask in zip(parts, masks, strict=True):
             y, h = checkpoint(self._advance, h, mask, *part, use_reentrant=False, preserve_rng_state=False)
             outputs.append(y)
-        return torch.cat(outputs, 1), h
+        return torch.cat(outputs), h

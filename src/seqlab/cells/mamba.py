@@ -76,8 +76,9 @@ class Mamba(LinearCell):
         s, z = linear(x, self.input.weight, None, self.channels, self.channels)
         u, tail = self.conv(s, state[1], lengths)
         u = F.silu(u)
-        d, b, c = self.select(u).split([self.rank, self.num_modes, self.num_modes], -1)
-        return (u, self.dt(d), z, b, c), (state[0], tail)
+        d, b, c = linear(u, self.select.weight, None, self.rank, self.num_modes, self.num_modes)
+        (dt,) = linear(d, self.dt.weight, self.dt.bias, self.channels)
+        return (u, dt, z, b, c), (state[0], tail)
 
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
         """Return exp(Delta_t A) and Delta_t B_t u_t, each (..., E, N)."""
