@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.fabricated_runs import record, write_predictions, write_run, write_runs
 from seqlab.__main__ import main
 from seqlab.compare import compare, statistics
 from seqlab.errors import RequestError, RunError
 from seqlab.runs import find_runs
+from tests.fabricated_runs import record, write_predictions, write_run, write_runs
 
 GRU, LSTM, RNN = [0.10, 0.11, 0.09, 0.12], [0.13, 0.12, 0.10, 0.13], [0.30, 0.33, 0.29, 0.35]
 

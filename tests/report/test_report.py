@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.fabricated_runs import record, write_curves, write_full_runs, write_run, write_runs
 from seqlab.__main__ import main
 from seqlab.compare import compare
 from seqlab.errors import RequestError, RunError
@@ -18,6 +17,7 @@ from seqlab.report.gradients import gradient_plots
 from seqlab.report.outputs import confusion_plot, forecast_plot
 from seqlab.report.plots import rank_plot, score_plot
 from seqlab.runs import Run
+from tests.fabricated_runs import record, write_curves, write_full_runs, write_run, write_runs
 
 EVIL = "<script>alert('$x$ & --> ]]>')</script>"
 VOID = {"meta", "link", "br", "hr", "img", "input"}
