@@ -70,7 +70,7 @@ def state(run: Run) -> str:
     text = {k: v for k, v in last.items() if k != "callbacks"}
     add(text, "")
     for name, callback in last["callbacks"].items():
-        # The best model's score is kept under best_k_models; Lightning notes current_score on saving and never reads it.
+        # Lightning notes current_score on saving and never reads it; the best model's is under best_k_models.
         plain = {k: v for k, v in callback.items() if not isinstance(v, str) and k != "current_score"}
         plain["best_k_models"] = list(callback.get("best_k_models", {}).values())
         add(plain, name.partition("{")[0])

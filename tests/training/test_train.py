@@ -215,9 +215,10 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 def test_a_run_killed_between_its_last_step_and_its_record_only_scores_again(tmp_path: Path) -> None:
     run = seqlab.train(tiny(tmp_path, "trainer.early_stopping.patience=1"))
-    before = fingerprint(run)
+    before, last = fingerprint(run), (run.folder / "checkpoints" / "last.ckpt").read_bytes()
     run.updated(status="running", metrics={}, baselines={}).save()
     assert fingerprint(seqlab.train(tiny(tmp_path, "trainer.early_stopping.patience=1"))) == before
+    assert (run.folder / "checkpoints" / "last.ckpt").read_bytes() == last
 
 
 def test_a_run_too_short_for_validation_keeps_its_last_weights(tmp_path: Path) -> None:

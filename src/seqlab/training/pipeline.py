@@ -95,7 +95,7 @@ def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) ->
     with steps_end_first():
         trainer.fit(task, loader, val_loader, ckpt_path=str(point[0]) if point else None, weights_only=True)
     fitted = resume.elapsed
-    _keep_last(task, folder, trainer)
+    _keep_last(resume, folder, trainer)
     _load_best(task, folder, trainer)
     scores = {split: _score(task, data, split, request, trainer) for split in ("train", "val", "test")}
     return _finished(
@@ -134,11 +134,10 @@ def _train_loader(request: Request, data: SequenceData, rank: int, world: int) -
     )
 
 
-def _keep_last(task: SequenceTask, folder: Path, trainer: Trainer) -> None:
+def _keep_last(resume: Resume, folder: Path, trainer: Trainer) -> None:
     """Write the final state as last.ckpt, and as best.ckpt where validation never came to choose one."""
-    if trainer.train_dataloader is None:  # the run was taken up at its very end
-        return
-    trainer.save_checkpoint(folder / FOLDER / LAST)
+    if resume.restored is None:  # else the run was taken up at its very end, and the file stands
+        trainer.save_checkpoint(folder / FOLDER / LAST)
     if not (folder / FOLDER / BEST).exists():
         trainer.save_checkpoint(folder / FOLDER / BEST, weights_only=True)
 
