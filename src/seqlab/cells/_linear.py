@@ -97,7 +97,8 @@ class LinearCell(RecurrentCell):
     """A cell whose state obeys h_t = a_t h_{t-1} + b_t. State: h first, then tails that ``project`` alone moves on.
 
     Attributes:
-        segment: steps whose coefficients are in memory at once; the backward pass forms them again. None: all.
+        segment: steps whose coefficients are in memory at once on a CPU (an accelerator, which fills its width with
+            steps, takes sixteen times as many); the backward pass forms them again. None: all.
     """
 
     family: ClassVar[str] = "linear"
@@ -130,10 +131,11 @@ class LinearCell(RecurrentCell):
         pre, (h, *tails) = self.project(x, state, lengths, aux)
         columns = tuple(p.transpose(0, 1) for p in pre)
         real = None if lengths is None else valid_steps(lengths, x.shape[1]).T
-        if self.segment is None or x.shape[1] <= self.segment:
+        size = x.shape[1] if self.segment is None else self.segment * (16 if h.is_cuda else 1)
+        if x.shape[1] <= size:
             y, h = self._advance(h, real, *columns)
         else:
-            y, h = self._advance_by_segments(h, real, columns, self.segment)
+            y, h = self._advance_by_segments(h, real, columns, size)
         return zero_padding(y.transpose(0, 1), lengths), (h, *tails)
 
     def _advance(self, h: Tensor, real: Tensor | None, *pre: Tensor) -> tuple[Tensor, Tensor]:
