@@ -157,6 +157,8 @@ def _fresh_run(request: Request, task: SequenceTask, data: SequenceData) -> Run:
         parameters=task.model.num_parameters(embedding=False),
         parameters_with_embedding=task.model.num_parameters(embedding=True),
         state_size=task.model.state_size,
+        class_names=list(data.spec.class_names),
+        target_names=list(data.spec.target_names),
         data_notes=data.notes(),
         artifacts=sorted(data.artifacts()),
     )
