@@ -11,19 +11,22 @@ import torch
 
 
 class Adam(torch.optim.Adam):
-    """torch's Adam; its second step is the last.
+    """torch's Adam; at one of its steps it is over, unless SLURM has started the job again.
 
     Args:
+        params: as torch's.
         ending: "none", "error", "exit", "hang", or a signal's name.
+        at: which step.
+        given: torch's own arguments.
     """
 
-    def __init__(self, params: Any, ending: str = "none", **given: Any) -> None:
+    def __init__(self, params: Any, ending: str = "none", at: int = 2, **given: Any) -> None:
         super().__init__(params, **given)
-        self.ending, self.steps = ending, 0
+        self.ending, self.at, self.steps = ending, at, 0
 
     def step(self, closure: Any = None) -> Any:
         self.steps += 1
-        if self.steps == 2 and self.ending != "none":
+        if self.steps == self.at and self.ending != "none" and os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
             self.end()
         return super().step(closure)
 
