@@ -320,6 +320,18 @@ def test_all_targets_are_the_columns_of_numbers_and_the_rest_is_named(tmp_path: 
     assert source.notes()["columns_left_out"] == ["who"]
 
 
+def test_all_covariates_are_the_other_columns_of_numbers_also_in_a_restored_run(tmp_path: Path) -> None:
+    rows = np.arange(ROWS)
+    columns = {"b": rows + 1, "who": ["x"] * ROWS, "a": rows, "k": rows + 3}
+    arguments: dict[str, Any] = {"target": "a", "covariates": "all", "known": ["k"]}
+    source = data(table(tmp_path, columns), **arguments)
+    assert whole(source, "val").x[0, -1].tolist() == [69, 70, 72]
+    again = ForecastingData(table(tmp_path, {**columns, "new": rows}), lookback=6, horizon=3, **arguments)
+    again.restore(source.artifacts())
+    again.setup()
+    assert whole(again, "val").x[0, -1].tolist() == [69, 70, 72]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from seqlab.config import load
+from seqlab.config import config_file, load
 from seqlab.data import SPLITS, Split
 from seqlab.data.forecasting import ForecastingData
 
+FILES = {
+    "co2": None,
+    "sunspots": None,
+    "etth1": "ett/ETTh1.csv",
+    "exchange_rate": "exchange_rate/exchange_rate.csv",
+    "air_passengers": "small_ts/airline-passengers.csv",
+    "min_temperatures": "small_ts/daily-min-temperatures.csv",
+    "beijing_pm25": "beijing_pm25/pollution.csv",
+}
 ETTH1, EXCHANGE, M4 = "ett/ETTh1.csv", "exchange_rate/exchange_rate.csv", "m4"
 
 
@@ -29,11 +40,20 @@ def errors(data: ForecastingData, baseline: str, split: Split = "test") -> tuple
     for start in range(0, len(examples), 512):
         batch = examples.__getitems__(range(start, min(start + 512, len(examples))))
         assert batch.y is not None
-        assert batch.y_mask is None
-        miss = (predictor(batch) - batch.y).double()
+        observed = torch.ones_like(batch.y) if batch.y_mask is None else batch.y_mask
+        miss = ((predictor(batch) - batch.y) * observed).double()
         squared, absolute = squared + float(miss.square().sum()), absolute + float(miss.abs().sum())
-        count += miss.numel()
+        count += float(observed.sum())
     return squared / count, absolute / count
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_preset_scores_what_its_second_line_says(name: str, request: pytest.FixtureRequest) -> None:
+    file = FILES[name]
+    data = preset(name, request.getfixturevalue("shared_data") / file if file else None)
+    line = config_file("data", name).read_text().splitlines()[1]
+    told = dict(re.findall(r"(\w+) (\d+\.\d{4})", line))
+    assert told == {baseline: f"{errors(data, baseline)[0]:.4f}" for baseline in data.baselines("test")}
 
 
 def test_co2() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
@@ -218,6 +219,19 @@ def test_a_batch_is_its_examples(name: str) -> None:
                 here = own_steps(batch, place)
                 assert here.keys() == alone.keys()
                 assert all(torch.equal(here[key], alone[key]) for key in here)
+
+
+@every
+def test_the_record_can_hold_what_is_noted_and_fitted(name: str) -> None:
+    data = prepared(name)
+    assert json.loads(json.dumps(data.notes())) == data.notes()
+    artifacts = dict(data.artifacts())
+    if not artifacts:
+        return
+    again = build(node(name), SequenceData)
+    again.restore(artifacts)
+    assert again.spec == data.spec
+    assert dict(again.artifacts()) == artifacts
 
 
 @every

@@ -44,7 +44,7 @@ class Columns:
 def choose_columns(
     series: Series,
     target: str | Sequence[str],
-    covariates: Sequence[str],
+    covariates: str | Sequence[str],
     known: Sequence[str],
     train: NDArray[np.bool_],
     fitted: Sequence[str] | None = None,
@@ -54,7 +54,7 @@ def choose_columns(
     Args:
         series: the source.
         target: a column, a list of them, or "all" that hold numbers and are not named otherwise.
-        covariates: input columns known up to the present.
+        covariates: input columns known up to the present; or "all" that hold numbers and are not named otherwise.
         known: input columns known ahead; names of ``PARTS_OF_DATE`` are computed from the dates.
         train: (N,) bool, the training rows; they decide the categories of a text column.
         fitted: the names of the columns of an earlier choice, whose categories hold instead; None without one.
@@ -64,12 +64,15 @@ def choose_columns(
     """
     of_date = [name for name in known if name.startswith("date.")]
     ahead = [name for name in known if name not in of_date]
-    targets, left_out = _targets(series, target, {*covariates, *ahead})
-    _check_names(series, [*targets, *covariates, *ahead], of_date)
+    named = [covariates] if isinstance(covariates, str) else list(covariates)
+    targets, left_out = _targets(series, target, {*named, *ahead})
+    if covariates == "all":
+        named = _of_numbers(series, {*targets, *ahead})
+    _check_names(series, [*targets, *named, *ahead], of_date)
     blocks = {name: numbers(series.frame, name, series.where) for name in targets}
     indicators: set[str] = set()
     widths, unknown = [], 0
-    for name in [*covariates, *ahead]:
+    for name in [*named, *ahead]:
         cells = series.frame[name]
         if _is_text(cells):
             names = _categories(cells, name, train) if fitted is None else fitted
@@ -87,26 +90,29 @@ def choose_columns(
         names=tuple(blocks),
         indicator=np.array([name in indicators for name in blocks]),
         targets=tuple(targets),
-        ahead=sum(widths[len(covariates) :]),
+        ahead=sum(widths[len(named) :]),
         left_out=left_out,
         unknown_categories=unknown,
     )
 
 
 def _targets(series: Series, target: str | Sequence[str], taken: set[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names of the targets, and of the columns that "all" passes over."""
     if target != "all" or "all" in series.frame.columns:
         names = [target] if isinstance(target, str) else [str(name) for name in target]
         if not names:
             raise RequestError("data.target names no column; expected a column, a list of columns, or all.")
         return names, ()
     free = [name for name in series.frame.columns if name not in taken]
-    text = [name for name in free if _is_text(series.frame[name])]
-    names = [name for name in free if name not in text]
+    names = _of_numbers(series, taken)
     if not names:
-        raise RequestError(
-            f"{series.where} has no column of numbers to forecast; it has {', '.join(free) or 'only dates'}."
-        )
-    return names, tuple(text)
+        listed = ", ".join(free) or "only dates"
+        raise RequestError(f"{series.where} has no column of numbers to forecast; it has {listed}.")
+    return names, tuple(name for name in free if name not in names)
+
+
+def _of_numbers(series: Series, taken: set[str]) -> list[str]:
+    return [name for name in series.frame.columns if name not in taken and not _is_text(series.frame[name])]
 
 
 def _is_text(cells: pd.Series[Any]) -> bool:

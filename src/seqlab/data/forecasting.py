@@ -55,7 +55,8 @@ class ForecastingData(SequenceData):
         date: date column, or columns (year, month, ...; or a date and a time); None finds it by its name.
         series: the column that names the series of a long table; None for one series.
         target: a column, a list of them, or "all" numeric columns.
-        covariates: further input columns, known up to the present. A text column becomes one column a category.
+        covariates: further input columns, known up to the present, or "all" numeric ones. A text column becomes one
+            column of 0 and 1 a category.
         known: input columns that are known ahead, among them parts of the date: date.hour, date.weekday, date.month ...
         lookback: T, rows that the model sees.
         horizon: K, rows that it forecasts.
@@ -77,7 +78,7 @@ class ForecastingData(SequenceData):
         date: str | Sequence[str] | None = None,
         series: str | None = None,
         target: str | Sequence[str] = "all",
-        covariates: Sequence[str] = (),
+        covariates: str | Sequence[str] = (),
         known: Sequence[str] = (),
         lookback: int = 96,
         horizon: int = 24,
@@ -99,7 +100,8 @@ class ForecastingData(SequenceData):
         _check_count("season", 1 if season is None else season, 1)
         _check_count("num_workers", num_workers, 0)
         self.path, self.layout, self.date, self.series = path, layout, date, series
-        self.target, self.covariates, self.known = target, tuple(covariates), tuple(known)
+        self.target, self.known = target, tuple(known)
+        self.covariates = covariates if isinstance(covariates, str) else tuple(covariates)
         self.lookback, self.horizon, self.season, self.split = lookback, horizon, season, split
         self.scaler, self.window_norm, self.fill, self.sort = scaler, window_norm, fill, sort
         self.batch_size, self.num_workers = batch_size, num_workers
@@ -133,10 +135,14 @@ class ForecastingData(SequenceData):
         self._windows = windows
 
     def _choose(self, series: Series, train: NDArray[np.bool_]) -> Columns:
+        """Choose what was asked for; after ``restore``, what that stood for then."""
         before = self._fitted
-        target = self.target if before is None else list(before.targets)
-        fitted = None if before is None else before.columns
-        return choose_columns(series, target, self.covariates, self.known, train, fitted)
+        if before is None:
+            return choose_columns(series, self.target, self.covariates, self.known, train)
+        covariates = self.covariates
+        if covariates == "all":
+            covariates = before.columns[len(before.targets) : len(before.columns) - before.ahead]
+        return choose_columns(series, before.targets, covariates, self.known, train, before.columns)
 
     def _fit(self, series: Series, cuts: Cuts, columns: Columns) -> Fitted:
         def anew() -> Fitted:

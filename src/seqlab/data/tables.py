@@ -40,21 +40,23 @@ def find_files(path: str | None, wanted: str = "a csv, tsv, txt or parquet file 
     if place.is_dir():
         files = sorted(p for p in place.iterdir() if p.is_file() and _plain_suffix(p) in SUFFIXES)
         if not files:
-            raise RequestError(f"data.path={path}: the folder holds no {'/'.join(SUFFIXES)} file.")
+            raise RequestError(f"{path}: the folder holds no {'/'.join(SUFFIXES)} file.")
         return files
     if not place.is_file():
         beside = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
         hint = (
             did_you_mean(place.name, beside) if beside else f" The folder {str(place.parent)!r} does not exist either."
         )
-        raise RequestError(f"data.path={path}: there is no such file.{hint}")
+        raise RequestError(f"{path}: there is no such file.{hint}")
     return [place]
 
 
 def one_file(files: Sequence[Path]) -> Path:
     """Return the only file; RequestError names the choice where there are several."""
     if len(files) > 1:
-        raise RequestError(f"data.path holds {len(files)} data files; name one of {', '.join(f.name for f in files)}.")
+        raise RequestError(
+            f"{files[0].parent} holds {len(files)} data files; name one of {', '.join(f.name for f in files)}."
+        )
     return files[0]
 
 
