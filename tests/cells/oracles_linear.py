@@ -58,13 +58,14 @@ def sru(p, x, state, peephole=True, highway_bias=0.0):
     return r * c + (1 - r) * skip, c
 
 
-def qrnn(p, x, state, window=2, pooling="fo"):
+def qrnn(p, x, state, window=2, pooling="fo", zoneout=0.0):
     size = len(p["conv.bias"]) // (1 + len(pooling))
     c, past = (np.zeros(size), []) if state is None else state
     history = [*past, x]
     inputs = [history[-1 - back] if back < len(history) else np.zeros_like(x) for back in reversed(range(window))]
     z, f, *more = np.split(p["conv.weight"] @ np.concatenate(inputs) + p["conv.bias"], 1 + len(pooling))
     z, f, more = np.tanh(z), sigmoid(f), [sigmoid(m) for m in more]
+    f = 1 - (1 - zoneout) * (1 - f)  # the mean of the paper's dropout
     i = more[1] if pooling == "ifo" else 1 - f
     c = f * c + i * z
     return (c if pooling == "f" else more[0] * c), (c, history)

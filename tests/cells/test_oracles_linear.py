@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
-from tests.cells import oracles_linear as oracles
 import pytest
 import torch
 
 from seqlab import config
 from seqlab.cells import RecurrentCell, param_hints
 from seqlab.errors import RequestError
+from tests.cells import oracles_linear as oracles
 
 # name, I, H, options of the cell
 VARIANTS = [
@@ -19,7 +19,7 @@ VARIANTS = [
     ("sru", 4, 4, {"highway_bias": -1.5}),
     ("sru", 4, 4, {"peephole": False}),
     ("qrnn", 3, 5, {}),
-    ("qrnn", 3, 5, {"window": 3, "pooling": "ifo"}),
+    ("qrnn", 3, 5, {"window": 3, "pooling": "ifo", "zoneout": 0.3}),
     ("qrnn", 3, 5, {"window": 1, "pooling": "f"}),
     ("mingru", 3, 5, {}),
     ("mingru", 3, 5, {"positive": False}),
@@ -56,6 +56,7 @@ def build(name, inputs, hidden, options, seed=0):
 @pytest.mark.parametrize(("name", "inputs", "hidden", "options"), VARIANTS, ids=IDS)
 def test_a_cell_equals_its_paper(name, inputs, hidden, options):
     cell, parameters = build(name, inputs, hidden, options)
+    cell.eval()
     x = torch.randn(2, 7, inputs, dtype=torch.float64)
     y, _ = cell.unroll(x)
     for row in range(2):
@@ -119,6 +120,14 @@ def test_indrnn_clamps_but_lets_a_weight_come_back():
     assert torch.allclose(y[0, 1], torch.tensor([1.5, 1.5]))
     (y[0, 1, 0] - y[0, 1, 1]).backward()  # the first loss falls with a smaller u, the second with a larger one
     assert cell.u.grad.tolist() == [1.0, 0.0]
+
+
+def test_qrnns_zoneout_holds_a_share_of_the_memory_as_it_was():
+    torch.manual_seed(0)
+    cell = make("qrnn", 2, 20000, pooling="f", zoneout=0.25)
+    before = torch.randn(1, 20000)
+    y, _ = cell.unroll(torch.randn(1, 1, 2), (before, torch.zeros(1, 1, 2)))
+    assert (y[:, 0] == before).float().mean().item() == pytest.approx(0.25, abs=0.01)
 
 
 def test_sru_starts_with_unit_variance_products_and_smaller_gates():
@@ -209,6 +218,7 @@ def test_parity_needs_a_negative_eigenvalue():
     [
         ("indrnn", {"clamp": 0.0}, "clamp must be above zero"),
         ("qrnn", {"pooling": "of"}, "no pooling 'of'. Did you mean 'f'"),
+        ("qrnn", {"zoneout": 1.0}, "zoneout must be in"),
         ("qrnn", {"window": 0}, "window must be at least 1"),
         ("rglru", {"num_heads": 3}, "num_heads must divide hidden_size=8; got 3"),
         ("lru", {"r_min": 0.9, "r_max": 0.5}, "r_min < r_max"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -28,17 +31,29 @@ class QRNN(LinearCell):
         window: k, the steps that a convolution sees, the present one included.
         pooling: f, fo or ifo.
         bias: whether the convolutions have one.
+        zoneout: share of the forget gates that are held at one in training, f = 1 - dropout(1 - f) without rescaling;
+            in evaluation the mean.
     """
 
+    refuses: ClassVar[Mapping[str, str]] = {"zoneout": "the paper's acts on its forget gate, which is cell.zoneout"}
+
     def __init__(
-        self, input_size: int, hidden_size: int, window: int = 2, pooling: str = "fo", bias: bool = True
+        self,
+        input_size: int,
+        hidden_size: int,
+        window: int = 2,
+        pooling: str = "fo",
+        bias: bool = True,
+        zoneout: float = 0.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         if pooling not in POOLING:
             raise RequestError(f"QRNN has no pooling {pooling!r}.{did_you_mean(pooling, POOLING)}")
         if window < 1:
             raise RequestError(f"window must be at least 1, the present step; got {window}.")
-        self.window, self.pooling = window, pooling
+        if not 0 <= zoneout < 1:
+            raise RequestError(f"zoneout must be in [0, 1), the share of gates that is held; got {zoneout}.")
+        self.window, self.pooling, self.zoneout = window, pooling, zoneout
         self.conv = nn.Linear(window * input_size, POOLING[pooling] * hidden_size, bias)
 
     def initial_state(self, batch_size: int) -> State:
@@ -58,6 +73,9 @@ class QRNN(LinearCell):
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
         """Return (f_t, i_t z_t), with i_t = 1 - f_t except in ifo pooling."""
         f = pre[1].sigmoid()
+        if self.zoneout:
+            held = (torch.rand_like(f) < self.zoneout).to(f.dtype) if self.training else self.zoneout
+            f = f + held * (1 - f)
         write = pre[3].sigmoid() if self.pooling == "ifo" else 1 - f
         return f, write * pre[0].tanh()
 
