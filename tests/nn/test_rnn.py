@@ -233,3 +233,10 @@ def test_non_finite_input_raises_with_its_place_when_asked_to(x):
     assert seeded("gru", I, H)(x)[0].isnan().any()
     rnn = seeded("gru", I, H, check_finite=True)
     rnn(x, lengths=[5, 3, 5])  # in the padding it does no harm
+
+
+@pytest.mark.parametrize("name", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
+def test_an_rnn_compiles_as_one_graph(name, x):
+    rnn = seeded(name, I, H, bidirectional=True)
+    compiled = torch.compile(rnn, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, lengths=LENGTHS)[0], rnn(x, lengths=LENGTHS)[0])

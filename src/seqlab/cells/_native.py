@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from seqlab.cells._base import Aux, State, valid_steps, zero_padding
@@ -59,11 +62,7 @@ class NativeCell(GatedCell):
             return super().unroll(x, state, lengths, aux, mask)
         state = self.initial_state(x.shape[0]) if state is None else state
         padding = None if lengths is None else (~valid_steps(lengths, x.shape[1])).to(x.dtype)
-        with warnings.catch_warnings():
-            # cuDNN would like the weights in one block (copying them is a small part of a sequence's work), and oneDNN
-            # has no projection (torch's own kernel has).
-            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
-            warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
+        with nullcontext() if torch.compiler.is_compiling() else _hushed():
             y, last = self.kernel(x, state, padding)
         if lengths is None:
             return y, last
@@ -85,3 +84,16 @@ class NativeCell(GatedCell):
 def one_layer(state: State) -> list[Tensor]:
     """Return the state as torch's kernels take it, (1, B, H) each, laid out whole (a learned one may be expanded)."""
     return [s.contiguous().unsqueeze(0) for s in state]
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Drop two warnings that a person can do nothing about.
+
+    cuDNN would like the weights in one block, where copying them is a small part of a sequence's work; oneDNN has no
+    projection, where torch's own kernel has.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+        warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
+        yield

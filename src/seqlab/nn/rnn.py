@@ -106,7 +106,7 @@ class RNN(nn.Module):
         after = []
         for number, (cells, layer_state) in enumerate(zip(self._cells(), start, strict=True)):
             x = self.dropout(x) if number else x
-            states = cast(tuple[State, ...], layer_state if self.bidirectional else (layer_state,))
+            states = cast("tuple[State, ...]", layer_state if self.bidirectional else (layer_state,))
             y, new = cells[0].unroll(x, states[0], lengths, aux)
             news = [new]
             if self.bidirectional:
