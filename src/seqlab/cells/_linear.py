@@ -131,7 +131,7 @@ class LinearCell(RecurrentCell):
         pre, (h, *tails) = self.project(x, state, lengths, aux)
         columns = tuple(p.transpose(0, 1) for p in pre)
         real = None if lengths is None else valid_steps(lengths, x.shape[1]).T
-        size = x.shape[1] if self.segment is None else self.segment * (16 if h.is_cuda else 1)
+        size = x.shape[1] if self.segment is None else self.segment * (1 if h.device.type == "cpu" else 16)
         if x.shape[1] <= size:
             y, h = self._advance(h, real, *columns)
         else:
@@ -145,7 +145,9 @@ class LinearCell(RecurrentCell):
         if real is not None:  # a padded step is h_t = 1 h_{t-1} + 0
             real = real.reshape(*real.shape, *[1] * (b.dim() - 2))
             a, b = torch.where(real, a, 1), torch.where(real, b, 0)
-        states = linear_recurrence(a, b, h, self.backend == "scan" or (self.backend == "auto" and h.is_cuda))
+        states = linear_recurrence(
+            a, b, h, self.backend == "scan" or (self.backend == "auto" and h.device.type != "cpu")
+        )
         return self.readout(states, wide).to(pre[0].dtype), states[-1]
 
     def _advance_by_segments(self, h: Tensor, real: Tensor | None, pre: Pre, size: int) -> tuple[Tensor, Tensor]:
