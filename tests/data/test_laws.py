@@ -230,8 +230,10 @@ def test_the_record_can_hold_what_is_noted_and_fitted(name: str) -> None:
         return
     again = build(node(name), SequenceData)
     again.restore(artifacts)
+    again.setup()
     assert again.spec == data.spec
     assert dict(again.artifacts()) == artifacts
+    assert same(some(again, "test"), some(data, "test"))
 
 
 @every
