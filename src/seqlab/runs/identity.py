@@ -44,6 +44,8 @@ def identity(config: Mapping[str, Any], fingerprint: str) -> str:
         node = config.get(group) or {}
         place = PLACE_KEYS if group == "data" else frozenset()
         kept[group] = {k: v for k, v in _without_defaults(node).items() if k not in place}
+    # A budget decides the width; and without one the key says nothing.
+    kept["model"].pop("parameter_budget" if kept["model"].get("parameter_budget") is None else "hidden_size", None)
     kept["trainer"] = {k: v for k, v in _trainer(config.get("trainer") or {}).items() if k not in SHOW_KEYS}
     text = json.dumps(kept, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -15,6 +15,9 @@ from seqlab.data import SequenceData, Spec
 from seqlab.nn import SequenceModel
 from seqlab.tasks import SequenceTask
 
+#: A number of parameters from which the model's width was solved; no constructor's business.
+BUDGET_KEY = "parameter_budget"
+
 
 def make_data(config: Mapping[str, Any]) -> SequenceData:
     """Build the data module and prepare it."""
@@ -31,7 +34,7 @@ def make_task(config: Mapping[str, Any], spec: Spec) -> SequenceTask:
         spec: of the data, after ``setup``.
     """
     cell = factory(config["cell"], RecurrentCell, "cell")
-    model = factory(config["model"], SequenceModel, "model")
+    model = factory({k: v for k, v in config["model"].items() if k != BUDGET_KEY}, SequenceModel, "model")
     return build(
         config["task"],
         SequenceTask,

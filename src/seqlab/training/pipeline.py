@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from seqlab.runs.lock import owning
 from seqlab.runs.record import FORMAT, METRICS_FILE, RECORD_FILE
 from seqlab.tasks import SequenceTask
 from seqlab.training import screen
+from seqlab.training.budget import with_solved_width
 from seqlab.training.checkpoints import BEST, FOLDER, LAST, latest, model_weights
 from seqlab.training.find_lr import use_found_rate
 from seqlab.training.guards import Guard, explained, house_errors
@@ -57,6 +59,10 @@ def run_request(request: Request) -> Run:
         return done
     with quiet(), kept_switches(), orderly_signals(), house_errors():
         data = make_data(request.config)
+        config, near = with_solved_width(request.config, data.spec)
+        request = replace(request, config=config)
+        if near:
+            screen.say(f"{request.choices.get('cell')} with {near}")
         lightning.seed_everything(request.config["seed"], workers=False, verbose=False)
         task = make_task(request.config, data.spec)
         task.configure_optimizers()  # an optimiser that can't be built is a wrong request, not a failed run
