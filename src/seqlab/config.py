@@ -218,7 +218,7 @@ def build(node: Mapping[str, Any], expected: type[T], where: str = "config", **g
     cls, arguments = _parts(node, expected, where)
     try:
         return cls(**arguments, **given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         if isinstance(error, RequestError):
             raise
         raise RequestError(f"{where}: {error}") from error
