@@ -17,7 +17,14 @@ from seqlab.config import add_search_path, conf_dir, search_path, trust
 from seqlab.errors import RequestError, SeqlabError
 from seqlab.runs import Run
 from seqlab.training.complaints import in_house_style
-from seqlab.training.request import CONFIG_NAME, Request, compose_request, make_request, register_resolvers
+from seqlab.training.request import (
+    CONFIG_NAME,
+    Request,
+    check_choices,
+    compose_request,
+    make_request,
+    register_resolvers,
+)
 
 HELP = """usage: seqlab train [GROUP=OPTION ...] [KEY=VALUE ...] [-m]
 
@@ -68,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with in_house_style(), _hydra_arguments(arguments):
         _refusals.clear()
+        check_choices(arguments)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(job)()
         if _refusals:
             raise _refusals.pop()

@@ -50,8 +50,8 @@ def _scheduler(node: Mapping[str, Any] | None) -> Any:
     """Return what a task calls as ``make(optimizer, total_steps=..., mode=...)``; None for a constant rate."""
     if not node:
         return None
-    cls = resolve_class(node["_target_"], LRScheduler)
     make = factory(node, LRScheduler, "scheduler")
+    cls = resolve_class(node["_target_"], LRScheduler)
     wanted = (
         {"mode"} if issubclass(cls, ReduceLROnPlateau) else set(inspect.signature(cls).parameters) & {"total_steps"}
     )

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -66,12 +68,29 @@ def compose_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) ->
         RequestError: a folder of configs does not exist.
         hydra.errors.HydraException: Hydra's own complaint about the overrides.
     """
+    check_choices(overrides)
     for folder in config_dirs:
         add_search_path(folder)
     extra = ",".join(_path_entry(p) for p in search_path()[1:])
     with _composing():
         searched = [*overrides, f"hydra.searchpath=[{extra}]"] if extra else list(overrides)
         return hydra_compose(CONFIG_NAME, overrides=searched, return_hydra_config=True)
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuse ``cell=[1, [2]]`` and the like, on which Hydra stumbles without a word of its own.
+
+    Raises:
+        RequestError: a group is given a list of anything but names.
+    """
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if not value.startswith("[") or not (conf_dir() / group.lstrip("+")).is_dir():
+            continue
+        with suppress(HydraException):  # which Hydra words well
+            names = OverridesParser.create().parse_override(override).value()
+            if isinstance(names, list) and not all(isinstance(name, str) for name in names):
+                raise RequestError(f"{group}=NAME takes the name of an option; got {value}.")
 
 
 def compose_request(overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> Request:
@@ -176,6 +195,8 @@ def check_request(config: Mapping[str, Any]) -> None:
         raise RequestError(f"name must be one folder name of letters, digits and . _ - + =; got {name!r}.")
     if not isinstance(config["output_dir"], str) or not config["output_dir"]:
         raise RequestError(f"output_dir must be a folder; got {config['output_dir']!r}.")
+    if not isinstance(config.get("ckpt"), str | None):
+        raise RequestError(f"ckpt must be a checkpoint or run folder, or null; got {config['ckpt']!r}.")
     for group in ("data", "cell", "model", "task", "optimizer", "trainer"):
         if not isinstance(config.get(group), Mapping):
             raise RequestError(f"{group} must be chosen ({group}=NAME); got {config.get(group)!r}.")
