@@ -159,6 +159,7 @@ def test_unknown_group_to_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean 'cell" in said
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [

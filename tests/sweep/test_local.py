@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "SEQLAB_TRUST": "tests", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.process
 def test_one_dies_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
