@@ -78,7 +78,7 @@ def test_a_requeued_job_finds_its_checkpoint(tmp_path: Path) -> None:
     assert scores(runs) == scores(whole)
     for run in runs.values():
         said = (run.folder / "output.log").read_text()
-        assert "continues from step 24" in said, "what came after the last checkpoint is all that was lost"
+        assert "continues from step 26" in said, "the step that the signal met ended and was saved"
 
 
 def test_ray(tmp_path: Path, expected: dict[str, Any]) -> None:

@@ -77,10 +77,24 @@ class Terminated(SIGTERMException):
 
 @contextmanager
 def orderly_signals() -> Iterator[None]:
-    """Leave in order on SIGTERM, and on SLURM's warnings of a nearing end (SIGUSR1, SIGUSR2) likewise."""
-    wanted: dict[str, Callable[..., None]] = {"SIGTERM": _leave, "SIGUSR1": _terminate, "SIGUSR2": _terminate}
-    with _handlers({name: handler for name, handler in wanted.items() if hasattr(signal, name)}):
-        yield
+    """Leave in order on SIGTERM, and on SLURM's warnings of a nearing end (SIGUSR1, SIGUSR2) likewise.
+
+    Who listened to such a warning before hears it once the run has left: submitit then has the job requeued.
+    """
+    heard: list[int] = []
+
+    def terminate(number: int, _: Any) -> None:
+        heard.append(number)
+        signal.raise_signal(signal.SIGTERM)
+
+    wanted: dict[str, Callable[..., None]] = {"SIGTERM": _leave, "SIGUSR1": terminate, "SIGUSR2": terminate}
+    try:
+        with _handlers({name: handler for name, handler in wanted.items() if hasattr(signal, name)}):
+            yield
+    finally:
+        for number in heard:
+            if callable(signal.getsignal(number)):
+                signal.raise_signal(number)
 
 
 @contextmanager
@@ -105,10 +119,6 @@ def _handlers(handlers: Mapping[str, Any]) -> Iterator[None]:
 
 def _leave(*_: Any) -> None:
     raise Terminated
-
-
-def _terminate(*_: Any) -> None:
-    signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager
