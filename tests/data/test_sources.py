@@ -8,12 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from seqlab.data import SPLITS
 from seqlab.data.calendar import Step, calendar_covariates, read_dates, uneven
+from seqlab.data.forecasting import ForecastingData
 from seqlab.data.series import read_series
 from seqlab.data.tables import find_files, fingerprint, numbers, read_table
 from seqlab.errors import RequestError
 
+WEIRD = (",", ";", "\n", "\r", '"', "NA", "inf", "-", "1e308", "-1e308", "2020-01-05", "\ufeff", "\0", "\t", " ")
 DAYS = "date,a\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n"
 
 
@@ -117,6 +123,7 @@ def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
         (b"date,caf\xc3\xa9\n2020-01-01,caf\xe9\n", r"line 2 is not UTF-8"),
         (b"1,2\n3,4\n", r"has no header.*data\.layout=matrix"),
         (b"date,a\n2020-01-01,1\n2020-01-02,2,3\n", "not a table with 2 columns.*line 3"),
+        (b"date,a\n2020-01-01,1,9\n2020-01-02,2,9\n", "not a table with 2 columns"),
         (b"\x1f\x8b\x08broken", "can't be unpacked"),
     ],
 )
@@ -130,7 +137,7 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
         read_table(write(tmp_path, b"no parquet", "a.parquet"))
 
 
-@pytest.mark.parametrize("cell", ["?", "1,5", "inf", "-inf", "1e999", "12 kg"])
+@pytest.mark.parametrize("cell", ["?", "1,5", "inf", "-inf", "1e999", "-1e19", "12 kg"])
 def test_a_cell_that_is_no_finite_number_is_named(tmp_path: Path, cell: str) -> None:
     frame = read_table(write(tmp_path, f'date,a\n2020-01-01,1\n2020-01-02,"{cell}"\n'))
     with pytest.raises(RequestError, match=r"here: .* in row 2, column 'a', is not a finite number"):
@@ -174,6 +181,11 @@ def test_days_before_months_are_told_by_their_order() -> None:
 def test_dates_are_read_from_numbers_and_from_several_columns() -> None:
     numbers_ = read_dates(pd.DataFrame({"d": [19580329, 19580405]}), ["d"], "here")
     np.testing.assert_array_equal(numbers_, np.array(["1958-03-29", "1958-04-05"], dtype="datetime64[us]"))
+    months = read_dates(pd.DataFrame({"d": [202001, 202002]}), ["d"], "here")
+    np.testing.assert_array_equal(months, np.array(["2020-01-01", "2020-02-01"], dtype="datetime64[us]"))
+    for factor in (1, 10**3, 10**6, 10**9):
+        epoch = read_dates(pd.DataFrame({"d": [1577836800 * factor, 1577840400 * factor]}), ["d"], "here")
+        np.testing.assert_array_equal(epoch, np.array(["2020-01-01T00", "2020-01-01T01"], dtype="datetime64[us]"))
     years = read_dates(pd.DataFrame({"d": [1700.0, 1701.0]}), ["d"], "here")
     np.testing.assert_array_equal(years, np.array(["1700-01-01", "1701-01-01"], dtype="datetime64[us]"))
     parts = pd.DataFrame({"year": [2010, 2010], "month": [1, 12], "day": [1, 31], "hour": [0, 23]})
@@ -261,6 +273,41 @@ def test_calendar_covariates_lie_on_the_circle_and_repeat() -> None:
     np.testing.assert_allclose(weekday, [[0, 1]] * 3, atol=1e-12)  # Mondays
 
 
+# --- anything ---
+
+TABLE = "date,a,b\n" + "".join(f"2020-01-{day:02d},{day / 2},{day % 7}\n" for day in range(1, 31))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    edits=st.lists(
+        st.tuples(
+            st.integers(0, len(TABLE)), st.integers(0, 9), st.one_of(st.text(max_size=4), st.sampled_from(WEIRD))
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    sort=st.booleans(),
+)
+def test_a_table_edited_anyhow_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[int, int, str]], sort: bool
+) -> None:
+    text = TABLE
+    for place, length, new in edits:
+        text = text[:place] + new + text[place + length :]
+    file = write(tmp_path_factory.mktemp("fuzz"), text.encode("utf-8", "surrogatepass"))
+    data = ForecastingData(str(file), sort=sort, lookback=3, horizon=1)
+    try:
+        data.setup()
+    except RequestError:
+        return
+    for split in SPLITS:
+        batch = data.examples(split).__getitems__([0, len(data.examples(split)) - 1])
+        assert batch.y is not None
+        assert torch.isfinite(batch.x).all()
+        assert torch.isfinite(batch.y).all()
+
+
 # --- layouts ---
 
 
@@ -298,7 +345,7 @@ def test_ragged_rows_are_series_and_a_test_file_continues_them(tmp_path: Path) -
     [
         ("V1,V2\nW1,1\n", "V1,V2\nW2,1\n", "must hold the same series"),
         ("V1,V2\nW1,x\n", "V1,V2\nW1,1\n", r"line 2 \(series 'W1'\)"),
-        ("V1,V2\nW1,inf\n", "V1,V2\nW1,1\n", "an infinite value"),
+        ("V1,V2\nW1,inf\n", "V1,V2\nW1,1\n", "a value beyond 1e"),
         ("V1,V2\nW1,,\n", "V1,V2\nW1,1\n", "no value"),
         ("V1,V2\n", "V1,V2\n", "header and no rows"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -69,6 +69,8 @@ def read_dates(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Dates
         found = pd.to_datetime(parts, errors="coerce")
     elif len(columns) == 1 and pd.api.types.is_datetime64_any_dtype(cells[columns[0]]):
         found = cells[columns[0]]
+    elif len(columns) == 1 and (unit := _epoch_unit(cells[columns[0]])):
+        found = pd.to_datetime(cells[columns[0]], unit=unit)
     else:
         texts = cells[columns[0]].astype(str)
         for column in columns[1:]:
@@ -78,6 +80,14 @@ def read_dates(frame: pd.DataFrame, columns: Sequence[str], where: str) -> Dates
     if found.dt.tz is not None:
         found = found.dt.tz_convert("UTC").dt.tz_localize(None)
     return found.to_numpy().astype("datetime64[us]")
+
+
+def _epoch_unit(cells: pd.Series[Any]) -> Literal["s", "ms", "us", "ns"] | None:
+    """Return the unit in which numbers count from 1970; None where they are not so large, as in 20200131."""
+    if not pd.api.types.is_numeric_dtype(cells) or cells.min() < 1e8:
+        return None
+    largest = cells.max()
+    return "s" if largest < 1e11 else "ms" if largest < 1e14 else "us" if largest < 1e17 else "ns"
 
 
 def _refuse_rows(cells: pd.DataFrame, bad: pd.Series[bool], where: str) -> None:

@@ -116,7 +116,9 @@ def _of_numbers(series: Series, taken: set[str]) -> list[str]:
 
 
 def _is_text(cells: pd.Series[Any]) -> bool:
-    """Tell a column of categories from one of numbers in which some cell is wrong."""
+    """Tell a column of categories (or further dates) from one of numbers in which some cell is wrong."""
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return True
     if pd.api.types.is_numeric_dtype(cells) or cells.isna().all():
         return False
     return bool(pd.to_numeric(cells, errors="coerce").isna().all())

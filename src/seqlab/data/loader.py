@@ -102,9 +102,16 @@ class Loader(DataLoader[Any]):
             self.batches.epoch += 1
             self.batches.position = 0
         self._begun, self._restored = True, False
-        for count, batch in enumerate(super().__iter__(), self.batches.position + 1):
+        gathered = super().__iter__() if self.num_workers else self._in_this_process()
+        for count, batch in enumerate(gathered, self.batches.position + 1):
             self.batches.position = count
             yield batch
+
+    def _in_this_process(self) -> Iterator[Batch]:
+        """Gather without torch's own iterator, which costs as much as gathering a batch of short windows."""
+        for indices in self.batches:
+            batch: Batch = self.dataset.__getitems__(indices)  # type: ignore[attr-defined]
+            yield batch.pin_memory() if self.pin_memory else batch
 
     def state_dict(self) -> dict[str, int]:
         """Return {epoch, position}."""

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqlab.data.calendar import Dates, Step, find_date_columns, read_dates
-from seqlab.data.tables import one_file, read_bytes, read_table
+from seqlab.data.tables import LARGEST, one_file, read_bytes, read_table
 from seqlab.errors import RequestError, did_you_mean
 
 Layout = Literal["table", "matrix", "ragged"]
@@ -170,10 +170,9 @@ def _ragged_rows(file: Path) -> tuple[list[str], list[NDArray[np.float64]]]:
             row = np.array([c if c not in ("", "NA") else "nan" for c in cells], dtype=np.float64)
         except ValueError as error:
             raise RequestError(f"{file.name}: line {number} (series {name!r}): {error}.") from error
-        if not len(row) or np.isinf(row).any():
-            raise RequestError(
-                f"{file.name}: line {number} (series {name!r}) holds {'an infinite' if len(row) else 'no'} value."
-            )
+        if not len(row) or (np.abs(row) > LARGEST).any():
+            problem = f"a value beyond {LARGEST:g}" if len(row) else "no value"
+            raise RequestError(f"{file.name}: line {number} (series {name!r}) holds {problem}.")
         names.append(name)
         values.append(row)
     if not names:

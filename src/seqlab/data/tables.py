@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,10 @@ from seqlab.errors import RequestError, did_you_mean
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 #: ``package:path`` names a file inside an installed package, found without importing it.
 PACKAGE_SEPARATOR = ":"
+
+
+#: The largest value that is read: its square still has a place in single precision.
+LARGEST = 1e18
 
 
 def find_files(path: str | None, wanted: str = "a csv, tsv, txt or parquet file (also .gz)") -> list[Path]:
@@ -140,16 +145,19 @@ def _read_text(file: Path, header: bool) -> pd.DataFrame:
     if header:
         _refuse_bad_header([n.strip() for n in names], file)
     try:
-        return pd.read_csv(
-            io.BytesIO(content),
-            sep=separator,
-            header=0 if header else None,
-            names=None if header else [str(i) for i in range(len(names))],
-            index_col=False,
-            encoding="utf-8-sig",
-            low_memory=False,
-            skipinitialspace=True,
-        )
+        with warnings.catch_warnings():
+            # A row that is longer than the header would lose cells with no more than this warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.BytesIO(content),
+                sep=separator,
+                header=0 if header else None,
+                names=None if header else [str(i) for i in range(len(names))],
+                index_col=False,
+                encoding="utf-8-sig",
+                low_memory=False,
+                skipinitialspace=True,
+            )
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         raise RequestError(f"{file.name} is not a table with {len(names)} columns: {error}") from error
 
@@ -187,17 +195,17 @@ def numbers(frame: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]
     """Return a column as (N,) float64, NaN where blank.
 
     Raises:
-        RequestError: a cell is not a finite number; its row and column are named.
+        RequestError: a cell is not a finite number, or beyond ``LARGEST``; its row and column are named.
     """
     cells = frame[column]
     values = pd.to_numeric(cells, errors="coerce")
     array: NDArray[np.float64] = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.isinf(array) | (np.isnan(array) & cells.notna().to_numpy())
+    bad = (np.abs(array) > LARGEST) | (np.isnan(array) & cells.notna().to_numpy())
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         more = f" ({int(bad.sum())} such cells)" if bad.sum() > 1 else ""
         raise RequestError(
-            f"{where}: {cells.iloc[row]!r} in row {row + 1}, column {column!r}, is not a finite number{more}."
-            " Leave a cell blank, or write NA, where a value is missing."
+            f"{where}: '{cells.iloc[row]}' in row {row + 1}, column {column!r}, is not a finite number of at most"
+            f" {LARGEST:g}{more}. Leave a cell blank, or write NA, where a value is missing."
         )
     return array
