@@ -298,7 +298,7 @@ def test_uneven_dates_give_time_stamps_in_steps(tmp_path: Path) -> None:
 def test_targets_come_first_and_known_columns_last(tmp_path: Path) -> None:
     rows = np.arange(ROWS, dtype=float)
     path = table(tmp_path, {"p": rows + 1000, "k": rows + 2000, "b": rows + 100, "a": rows})
-    source = data(path, target=["a", "b"], covariates=["p"], known=["k", "date.weekday"])
+    source = data(path, target=["a", "b"], covariates="p", known=["k", "date.weekday"])
     spec, batch = source.spec, whole(source, "val")
     assert (spec.input_size, spec.output_size, spec.future_size) == (6, 2, 3)
     assert (spec.target_names, spec.target_index) == (("a", "b"), (0, 1))

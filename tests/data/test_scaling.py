@@ -72,7 +72,7 @@ def test_time_since_observed_follows_the_published_recursion() -> None:
         for row in range(first + 1, past):
             grown = np.where(np.isnan(VALUES[row - 1]), expected[row - 1], 0)
             expected[row] = time[row] - time[row - 1] + grown
-    np.testing.assert_allclose(Gaps.of(VALUES, BOUNDS).since_observed(time, BOUNDS), expected)
+    np.testing.assert_allclose(Gaps.of(VALUES, BOUNDS).since_observed(time), expected)
 
 
 @settings(deadline=None, max_examples=50)

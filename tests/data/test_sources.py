@@ -48,6 +48,13 @@ def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
         find_files(str(tmp_path / "nowhere" / "a.csv"))
 
 
+def test_a_missing_file_among_many_names_none(tmp_path: Path) -> None:
+    for number in range(20):
+        write(tmp_path, DAYS, f"{number}.csv")
+    with pytest.raises(RequestError, match=r"elsewhere\.txt: there is no such file\.$"):
+        find_files(str(tmp_path / "elsewhere.txt"))
+
+
 @pytest.mark.parametrize("path", [None, ""])
 def test_no_path_is_asked_for(path: str | None) -> None:
     with pytest.raises(RequestError, match=r"data\.path is needed"):
@@ -102,6 +109,8 @@ def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
     frame = read_table(write(tmp_path, DAYS))
     frame.to_parquet(tmp_path / "a.parquet")
     pd.testing.assert_frame_equal(read_table(tmp_path / "a.parquet"), frame)
+    frame.set_index("date").to_parquet(tmp_path / "c.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "c.parquet"), frame)
     dated = frame.assign(date=pd.to_datetime(frame["date"]))
     dated.to_parquet(tmp_path / "b.parquet")
     np.testing.assert_array_equal(
@@ -325,6 +334,8 @@ def test_a_long_table_is_stacked_series_by_series(tmp_path: Path) -> None:
     assert series.frame["v"].tolist() == [1, 2, 3, 10, 20]
     with pytest.raises(RequestError, match=r"row 2 repeats the date 2020-01-01.*data\.series=COLUMN"):
         read_series([write(tmp_path, rows)], "table")
+    with pytest.raises(RequestError, match="row 2 has no name of a series"):
+        read_series([write(tmp_path, rows.replace("\na,", "\n,", 1))], "table", series="id")
     with pytest.raises(RequestError, match=r"data\.series: there is no column 'ID'"):
         read_series([write(tmp_path, rows)], "table", series="ID")
 

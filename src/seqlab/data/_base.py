@@ -35,7 +35,8 @@ class Batch:
         center, scale: (B, O) float, original = scaled * scale + center, where each series has its own; None where
             ``Spec.center`` and ``Spec.scale`` hold for all.
         naive_scale: (B, O) float, the mean absolute error of the seasonal-naive forecast on the rows before the split,
-            in scaled units: what MASE divides by (Hyndman and Koehler 2006, section 3). Forecasting always gives it.
+            in scaled units: what MASE divides by (Hyndman and Koehler 2006, section 3), 0 where they did not vary.
+            Forecasting always gives it.
     """
 
     x: Tensor

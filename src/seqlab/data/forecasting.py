@@ -79,7 +79,7 @@ class ForecastingData(SequenceData):
         series: str | None = None,
         target: str | Sequence[str] = "all",
         covariates: str | Sequence[str] = (),
-        known: Sequence[str] = (),
+        known: str | Sequence[str] = (),
         lookback: int = 96,
         horizon: int = 24,
         season: int | None = None,
@@ -100,8 +100,7 @@ class ForecastingData(SequenceData):
         _check_count("season", 1 if season is None else season, 1)
         _check_count("num_workers", num_workers, 0)
         self.path, self.layout, self.date, self.series = path, layout, date, series
-        self.target, self.known = target, tuple(known)
-        self.covariates = covariates if isinstance(covariates, str) else tuple(covariates)
+        self.target, self.covariates, self.known = target, covariates, [known] if isinstance(known, str) else known
         self.lookback, self.horizon, self.season, self.split = lookback, horizon, season, split
         self.scaler, self.window_norm, self.fill, self.sort = scaler, window_norm, fill, sort
         self.batch_size, self.num_workers = batch_size, num_workers
@@ -113,7 +112,7 @@ class ForecastingData(SequenceData):
     def fingerprint(self) -> str:
         """Return the SHA-256 of the source's bytes and of which columns are read how."""
         asked = (self.layout, self.date, self.series, self.target, self.covariates, self.known)
-        return fingerprint(find_files(self.path), [list(a) if isinstance(a, tuple) else a for a in asked])
+        return fingerprint(find_files(self.path), asked)
 
     def setup(self) -> None:
         """Read, split, fit and scale.

@@ -120,24 +120,26 @@ def prepare(series: Series, columns: Columns, fitted: Fitted, fill: Fill) -> Row
     calendar = columns.calendar
 
     def scaled(rows: Floats) -> NDArray[np.float32]:
-        parts = [s.apply(rows[a:b]) for s, (a, b) in zip(fitted.scalers, pairwise(bounds), strict=True)]
-        return _joined(np.concatenate(parts), calendar)
+        found = np.empty((len(rows), values.shape[1] + calendar.shape[1]), dtype=np.float32)
+        found[:, values.shape[1] :] = calendar
+        for scaler, (low, high) in zip(fitted.scalers, pairwise(bounds), strict=True):
+            found[low:high, : values.shape[1]] = scaler.apply(rows[low:high])
+        return found
 
     carried = scaled(gaps.carry(values, start))
-    missing = bool((~gaps.observed).any())
-    linear = missing and fill == "linear"
-    time, uneven_rows = _times(series, fitted.step)
-    uneven_somewhere = bool(uneven_rows.any())
+    linear = gaps.any and fill == "linear"
+    time, marks = _times(series, fitted.step)
+    apart = bool(marks.any())
     one = len(fitted.scalers) == 1
     return Rows(
-        inputs=carried if fill == "last" or not missing else scaled(_filled(gaps, values, start, fill)),
+        inputs=carried if fill == "last" or not gaps.any else scaled(_filled(gaps, values, start, fill)),
         targets=np.ascontiguousarray(carried[:, :outputs]),
         carried=carried if linear else None,
         following=np.concatenate([gaps.following, np.zeros(calendar.shape, np.int64)], axis=1) if linear else None,
-        mask=_joined(gaps.observed, np.ones_like(calendar)) if missing else None,
-        delta=_delta(gaps, time, bounds, calendar.shape[1]) if missing or uneven_somewhere else None,
-        time=time.astype(np.float32) if uneven_somewhere else None,
-        uneven=uneven_rows if uneven_somewhere else None,
+        mask=_joined(gaps.observed, np.ones_like(calendar)) if gaps.any else None,
+        delta=_delta(gaps, time, bounds, calendar.shape[1]) if gaps.any or apart else None,
+        time=time.astype(np.float32) if apart else None,
+        uneven=marks if apart else None,
         future_size=columns.ahead + calendar.shape[1],
         center=None if one else np.stack([s.center[:outputs] for s in fitted.scalers]).astype(np.float32),
         scale=None if one else np.stack([s.scale[:outputs] for s in fitted.scalers]).astype(np.float32),
@@ -223,7 +225,7 @@ def _delta(gaps: Gaps, time: Floats, bounds: NDArray[np.int64], calendar: int) -
     """Return (N, C + calendar) steps since each value was observed; parts of the date are observed in every row."""
     since_row = np.diff(time, prepend=time[:1])
     since_row[bounds[:-1]] = 0
-    return _joined(gaps.since_observed(time, bounds), np.repeat(since_row[:, None], calendar, axis=1))
+    return _joined(gaps.since_observed(time), np.repeat(since_row[:, None], calendar, axis=1))
 
 
 def _joined(values: NDArray[Any], calendar: Floats) -> NDArray[np.float32]:

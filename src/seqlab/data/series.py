@@ -93,7 +93,10 @@ def read_series(
     elif series not in frame.columns:
         raise RequestError(f"data.series: there is no column {series!r}.{did_you_mean(series, frame.columns)}")
     else:
-        labels = frame.pop(series).astype(str)
+        labels = frame.pop(series)
+        if labels.isna().any():
+            row = int(np.flatnonzero(labels.isna())[0])
+            raise RequestError(f"{file.name}: row {row + 1} has no name of a series (column {series!r}).")
     return _stacked(frame, labels, dates, file.name, sort)
 
 

@@ -23,24 +23,23 @@ from seqlab.errors import RequestError, did_you_mean
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 #: ``package:path`` names a file inside an installed package, found without importing it.
 PACKAGE_SEPARATOR = ":"
-
-
 #: The largest value that is read: its square still has a place in single precision.
 LARGEST = 1e18
+#: Files of a folder that a message names at most.
+LISTED = 12
 
 
-def find_files(path: str | None, wanted: str = "a csv, tsv, txt or parquet file (also .gz)") -> list[Path]:
+def find_files(path: str | None) -> list[Path]:
     """Return the data files behind ``data.path``: the file itself, or those of a folder, sorted by name.
 
     Args:
         path: a file, a folder, or ``package:path`` for a file that an installed package carries.
-        wanted: what to ask for when nothing was given.
 
     Raises:
         RequestError: nothing given, nothing there, or a folder without data files.
     """
     if not path:
-        raise RequestError(f"data.path is needed: {wanted}.")
+        raise RequestError("data.path is needed: a csv, tsv, txt or parquet file (also .gz), or a folder with one.")
     place = _in_package(path) or Path(path).expanduser()
     if place.is_dir():
         files = sorted(p for p in place.iterdir() if p.is_file() and _plain_suffix(p) in SUFFIXES)
@@ -48,12 +47,16 @@ def find_files(path: str | None, wanted: str = "a csv, tsv, txt or parquet file 
             raise RequestError(f"{path}: the folder holds no {'/'.join(SUFFIXES)} file.")
         return files
     if not place.is_file():
-        beside = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
-        hint = (
-            did_you_mean(place.name, beside) if beside else f" The folder {str(place.parent)!r} does not exist either."
-        )
-        raise RequestError(f"{path}: there is no such file.{hint}")
+        raise RequestError(f"{path}: there is no such file.{_hint(place)}")
     return [place]
+
+
+def _hint(place: Path) -> str:
+    if not place.parent.is_dir():
+        return f" The folder {str(place.parent)!r} does not exist either."
+    beside = [p.name for p in place.parent.iterdir()]
+    hint = did_you_mean(place.name, beside)
+    return hint if len(beside) <= LISTED or "Did you mean" in hint else ""
 
 
 def one_file(files: Sequence[Path]) -> Path:
@@ -109,9 +112,10 @@ def read_table(file: Path, *, header: bool = True) -> pd.DataFrame:
 
 def _read_parquet(file: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(file)
+        frame = pd.read_parquet(file)
     except Exception as error:
         raise RequestError(f"{file.name} can't be read as parquet: {error}") from error
+    return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
 
 
 def read_bytes(file: Path) -> bytes:
