@@ -78,18 +78,20 @@ def compose_config(overrides: Sequence[str], config_dirs: Sequence[str] = ()) ->
 
 
 def check_choices(overrides: Sequence[str]) -> None:
-    """Refuse ``cell=[1, [2]]`` and the like, on which Hydra stumbles without a word of its own.
+    """Refuse ``cell=7``, ``cell=[1, [2]]`` and the like, on which Hydra stumbles without a word of its own.
 
     Raises:
-        RequestError: a group is given a list of anything but names.
+        RequestError: a group is given anything but a name, a list of names, or null.
     """
     for override in overrides:
         group, _, value = override.partition("=")
-        if not value.startswith("[") or not (conf_dir() / group.lstrip("+")).is_dir():
+        if not value or not (conf_dir() / group.lstrip("+")).is_dir():
             continue
         with suppress(HydraException):  # which Hydra words well
-            names = OverridesParser.create().parse_override(override).value()
-            if isinstance(names, list) and not all(isinstance(name, str) for name in names):
+            parsed = OverridesParser.create().parse_override(override)
+            given = "" if parsed.is_sweep_override() else parsed.value()
+            names = given if isinstance(given, list) else [given or ""]
+            if not all(isinstance(name, str) for name in names):
                 raise RequestError(f"{group}=NAME takes the name of an option; got {value}.")
 
 

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 
 from seqlab.config import build
 from seqlab.errors import RequestError, did_you_mean
@@ -192,7 +194,7 @@ def make_trainer(
     if SLURMEnvironment.detect():
         plugins.append(SLURMEnvironment(auto_requeue=False))  # a requeued job finds its own checkpoint
     try:
-        return Trainer(
+        trainer = Trainer(
             **{**arguments, "enable_progress_bar": False, "enable_model_summary": False},
             callbacks=callbacks,
             logger=loggers or False,
@@ -202,6 +204,11 @@ def make_trainer(
         )
     except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
         raise RequestError(f"trainer: {error}") from error
+    precision = trainer.precision_plugin
+    if isinstance(precision, MixedPrecision) and precision.scaler is None:
+        # Lightning refuses to clip for a fused optimizer, which matters where gradients are scaled: not in bfloat16.
+        precision.clip_gradients = MethodType(Precision.clip_gradients, precision)  # type: ignore[method-assign]
+    return trainer
 
 
 def _check_devices(node: Mapping[str, Any]) -> None:
