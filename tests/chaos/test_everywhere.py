@@ -15,7 +15,7 @@ from seqlab.training.resume import Resume
 from tests.training.helpers import fingerprint
 from tests.training.kinds import KINDS, tiny_kind
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 #: One cell of each family; the data of each kind is run with the default cell.
 FAMILIES = {"native": "lstm", "gated": "peephole_lstm", "elementwise": "indrnn", "linear": "mamba", "matrix": "mlstm"}
 #: Steps (of 12, six an epoch): the first, inside an epoch, at its end, after it, the last; v: the validation after it.

@@ -153,6 +153,7 @@ def test_a_failing_disk_ends_a_run_with_the_houses_error(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("code", FAULTS.values(), ids=FAULTS)
 def test_a_fault_at_every_place_where_a_run_writes(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fingerprint(seqlab.train(tiny_kind("forecasting", tmp_path / "whole")))
@@ -163,7 +164,7 @@ def test_a_fault_at_every_place_where_a_run_writes(code: int, tmp_path: Path, mo
     assert {"rename to run.json", "rename to last.ckpt", "rename to previous.ckpt", "rename to best.ckpt"} <= set(kinds)
     first = {name: counted.log.index(name) for name in kinds}
     last = {name: len(counted.log) - 1 - counted.log[::-1].index(name) for name in kinds}
-    places = sorted({*first.values(), *last.values(), *range(0, counted.count, max(1, counted.count // 20))})
+    places = sorted({*first.values(), *last.values(), *range(0, counted.count, max(1, counted.count // 10))})
     for at in places:
         check_fault(tmp_path / f"at-{at}", monkeypatch, at, code, whole)
 

@@ -18,6 +18,7 @@ from seqlab.training import pipeline
 from tests.training.helpers import fingerprint
 from tests.training.kinds import tiny_kind
 
+pytestmark = pytest.mark.timeout(900)
 LONG = ["trainer.max_epochs=400", "trainer.checkpoint.every_n_steps=5", "model.dropout=0.2"]
 SHORT = ["trainer.max_epochs=50", "trainer.checkpoint.every_n_steps=5", "model.dropout=0.2"]
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.deterministic=true"]
