@@ -218,9 +218,21 @@ def test_a_tail_holds_the_last_real_inputs_of_each_row():
 
 
 def test_block_linear_is_the_block_diagonal_product():
-    x, weight = torch.randn(2, 3, 6), torch.randn(3, 2, 4)
-    torch.testing.assert_close(block_linear(x, weight), x @ torch.block_diag(*weight))
-    torch.testing.assert_close(block_linear(x, weight[:1].repeat(1, 3, 1)), x @ weight[0].repeat(3, 1))
+    x, weight, bias = torch.randn(2, 3, 6), torch.randn(3, 2, 4), torch.randn(12)
+    expected = x @ torch.block_diag(*weight)
+    torch.testing.assert_close(block_linear(x, weight), expected)
+    torch.testing.assert_close(block_linear(x, weight, bias), expected + bias)
+
+
+def test_minlstm_stands_gates_that_are_shut():
+    cell = make("minlstm").float()
+    with torch.no_grad():
+        cell.input.bias[:8] = -60  # f and i are 1e-26: autograd's quotient rule would divide by 1e-52
+    y, _ = cell.unroll(torch.randn(2, 5, 3))
+    y.sum().backward()
+    assert y.isfinite().all()
+    assert cell.input.weight.grad.isfinite().all()
+    assert cell.input.weight.grad[:8].abs().max() > 1e-3
 
 
 def test_causal_masks_before_the_exponential_overflows():

@@ -22,11 +22,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, *sizes: int) -> tuple
     return tuple(p.transpose(0, 1) for p in parts)
 
 
-def block_linear(x: Tensor, weight: Tensor) -> Tensor:
-    """Return the block-diagonal product of x (..., blocks * n) and weight (blocks, n, m): (..., blocks * m)."""
-    if len(weight) == 1:
-        return x @ weight[0]
-    return torch.einsum("...gn,gnm->...gm", x.reshape(*x.shape[:-1], len(weight), -1), weight).flatten(-2)
+def block_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return the block-diagonal product of x (B, T, g n) and weight (g, n, m), plus bias (g m,): (B, T, g m)."""
+    # Time first, as x lies in memory, and block by block without a copy of x.
+    blocks = x.transpose(0, 1).reshape(-1, *weight.shape[:2]).transpose(0, 1)
+    y = blocks @ weight if bias is None else torch.baddbmm(bias.reshape(len(weight), 1, -1), blocks, weight)
+    return y.transpose(0, 1).reshape(x.shape[1], x.shape[0], -1).transpose(0, 1)
 
 
 def widen(pre: Pre) -> Pre:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.autograd.function import once_differentiable
 
 from seqlab.cells._base import Aux, Pre, State
 from seqlab.cells._linear import LinearCell
 from seqlab.cells._time import linear, zeros
 from seqlab.cells.mingru import positive
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward.default
 
 
 class MinLSTM(LinearCell):
@@ -55,6 +59,26 @@ class MinLSTM(LinearCell):
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
         """Return (f'_t, i'_t c_t), the gates normalised."""
         forget, write, candidate = pre
-        # f / (f + i) = sigmoid(log f - log i), which stands where both gates underflow.
-        keep = torch.sigmoid(F.logsigmoid(forget) - F.logsigmoid(write))
+        keep = _Share.apply(forget, write)  # type: ignore[no-untyped-call]
         return keep, (1 - keep) * (positive(candidate) if self.positive else candidate)
+
+
+class _Share(torch.autograd.Function):
+    """s = f / (f + i) from the gates' sums, with ds/df~ = s (1 - s) (1 - f) and ds/di~ = -s (1 - s) (1 - i).
+
+    Written out, because autograd's derivative of the quotient divides by (f + i)^2, which underflows for closed gates.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, forget: Tensor, write: Tensor) -> Tensor:
+        f, i = forget.sigmoid(), write.sigmoid()
+        share = f / (f + i).clamp_min_(torch.finfo(f.dtype).tiny)
+        ctx.save_for_backward(f, i, share)
+        return share
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        f, i, share = ctx.saved_tensors
+        d = sigmoid_backward(grad, share)
+        return torch.addcmul(d, d, f, value=-1), torch.addcmul(d, d, i, value=-1).neg_()

@@ -60,8 +60,8 @@ class RGLRU(LinearCell):
     ) -> tuple[Pre, State]:
         """Return u, W_a u + b_a and W_x u + b_x, each (B, T, H)."""
         (u,) = linear(x, self.input.weight, None, self.hidden_size)
-        r = block_linear(u, self.recurrence_gate) + self.recurrence_bias
-        i = block_linear(u, self.input_gate) + self.input_bias
+        r = block_linear(u, self.recurrence_gate, self.recurrence_bias)
+        i = block_linear(u, self.input_gate, self.input_bias)
         return (u, r, i), state
 
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
