@@ -121,8 +121,9 @@ class GridSweeper(Sweeper):
 
 def _reason(one: JobReturn) -> str | None:
     """Return why a job that is not done is left; None if another process has it."""
-    error = one._return_value if one.status == JobStatus.FAILED else "its record is gone"
-    return None if isinstance(error, Held) else str(error)
+    if one.status != JobStatus.FAILED:
+        return "The job ended well and left no record here: code or data changed since the sweep began."
+    return None if isinstance(one._return_value, Held) else str(one._return_value)
 
 
 def _given_up(jobs: Sequence[Job], watched: Sequence[Watched], error: str) -> dict[int, str]:
