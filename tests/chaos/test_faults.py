@@ -216,6 +216,7 @@ def test_the_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     overrides = tiny_kind("forecasting", tmp_path)
     run = seqlab.train(overrides)
     left = [run.folder / ".run.json.abc.tmp", run.folder / "checkpoints" / ".last.ckpt.abc.tmp"]
+    left += [run.folder / ".hydra" / ".config.yaml.abc.tmp"]
     for file in left:
         file.write_bytes(b"half")
     run.updated(status="running").save()

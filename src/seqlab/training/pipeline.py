@@ -43,6 +43,7 @@ from seqlab.training.trainer import make_loggers, make_trainer, process_rank, se
 
 log = logging.getLogger("seqlab")
 PREDICTIONS_FILE = "predictions.npz"
+HYDRA_FOLDER = ".hydra"
 #: Values of one split's predictions that are worth keeping.
 PREDICTIONS_LIMIT = 5_000_000
 
@@ -71,7 +72,7 @@ def run_request(request: Request) -> Run:
             return _work(_fresh_run(request, task, data), request, task, data)
         _make_folder(request)
         with owning(request.folder), log_file(request.folder):
-            remove_leftovers(request.folder, request.folder / FOLDER)
+            remove_leftovers(request.folder, request.folder / FOLDER, request.folder / HYDRA_FOLDER)
             if (done := completed_run(request)) is not None:
                 return done
             return _recorded(_fresh_run(request, task, data), request, task, data)
@@ -329,7 +330,7 @@ def _make_folder(request: Request) -> None:
 
 
 def _write_hydra_files(request: Request) -> None:
-    folder = request.folder / ".hydra"
+    folder = request.folder / HYDRA_FOLDER
     folder.mkdir(exist_ok=True)
     for name, text in request.hydra_files.items():
         write_text(folder / name, text)
