@@ -209,7 +209,7 @@ class Fitted:
             offsets,
             self._labels(cases),
             mask=None if whole else gaps.observed.astype(np.float32),
-            delta=None if whole and even else gaps.since_observed(time, offsets).astype(np.float32),
+            delta=None if whole and even else gaps.since_observed(time).astype(np.float32),
             time=None if even else time.astype(np.float32),
         )
 
