@@ -65,20 +65,24 @@ def padding(shared: Path, table: Table) -> None:
 # --- samples a second ---
 
 
-class Sliced(Dataset[tuple[Tensor, Tensor]]):
-    """The dataset people write: one window an index, for the DataLoader to collate."""
+class Sliced(Dataset[tuple[Tensor, ...]]):
+    """The dataset people write: one window an index, for the DataLoader to collate; the same tensors as ours."""
 
     def __init__(self, data: ForecastingData) -> None:
-        windows = data.examples("train")
-        self.inputs, self.targets = map(torch.from_numpy, (windows.rows.inputs, windows.rows.targets))
-        self.ends, self.lookback, self.horizon = windows.ends.tolist(), data.lookback, data.horizon
+        windows, back, ahead = data.examples("train"), (-data.lookback, 0), (0, data.horizon)
+        rows, batch = windows.rows, windows.__getitems__([0])
+        parts = [(rows.inputs, back), (rows.targets, ahead)]
+        parts += [(rows.mask, back), (rows.delta, back)] if batch.mask is not None else []
+        parts += [(rows.mask, ahead)] if batch.y_mask is not None else []
+        self.parts = [(torch.from_numpy(array), *span) for array, span in parts if array is not None]
+        self.ends = windows.ends.tolist()
 
     def __len__(self) -> int:
         return len(self.ends)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         end = self.ends[index]
-        return self.inputs[end - self.lookback : end], self.targets[end : end + self.horizon]
+        return tuple(part[end + low : end + high] for part, low, high in self.parts)
 
 
 def rate(batches: Iterable[Any], count: int) -> float:
@@ -148,8 +152,10 @@ def in_megabytes(key: str) -> float:
 
 
 def start_child(name: str, path: str | None = None) -> dict[str, float]:
+    data = build({**load("data", name), **({} if path is None else {"path": path})}, SequenceData)  # imports apart
     start = time.perf_counter()
-    prepared(name, **({} if path is None else {"path": path}))
+    data.fingerprint()
+    data.setup()
     return {"seconds": time.perf_counter() - start}
 
 
