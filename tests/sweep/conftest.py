@@ -45,10 +45,10 @@ class Trainer:
         return run
 
 
-def completed(request: Request, score: float, **entries: Any) -> Run:
+def completed(asked: Request, score: float, **entries: Any) -> Run:
     """A finished record for a request; not written."""
-    request.folder.mkdir(parents=True, exist_ok=True)
-    return pipeline._asked(request).updated(
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    return pipeline._asked(asked).updated(
         status="completed",
         metrics={"val/mse": score, "test/mse": score + 1},
         metric_info={"mse": {"higher_is_better": False, "definition": "x"}},
@@ -75,16 +75,16 @@ _composed: dict[str, DictConfig] = {}
 
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs that are composed once: composing takes most of the time of a sweep that trains nothing."""
-    compose = ConfigLoaderImpl.load_sweep_config
+    """Configs that are composed once: composing takes most of the time of a sweep that trains nothing."""
+    compose = ConfigLoaderImpl.load_configuration
 
-    def load(self: ConfigLoaderImpl, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        key = repr([list(master_config.hydra.overrides.hydra), sweep_overrides])
+    def once(self: ConfigLoaderImpl, config_name: str, overrides: list[str], *rest: Any, **named: Any) -> DictConfig:
+        key = repr((config_name, list(overrides), rest, sorted(named.items())))
         if key not in _composed:
-            _composed[key] = compose(self, master_config, sweep_overrides)
+            _composed[key] = compose(self, config_name, overrides, *rest, **named)
         return _composed[key].copy()
 
-    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", load)
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", once)
 
 
 @pytest.fixture

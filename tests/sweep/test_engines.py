@@ -15,7 +15,7 @@ from tests.sweep import fake_slurm
 from tests.sweep.conftest import QUICK
 from tests.sweep.test_local import ENVIRONMENT, ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 GRID = ("cell=rnn,gru", "seed=0,1", "sweep.allow_mixed_code=true")
 #: Two CPU processes a job.
 DDP = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1")

@@ -77,6 +77,7 @@ def stopped(processes: Sequence[psutil.Process]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_ctrl_c_ends_all_jobs_and_they_go_on_later(tmp_path: Path) -> None:
     folder = tmp_path / "o"
     long = ("+optimizer.ending=none", "trainer.limit_train_batches=null", "trainer.max_epochs=500", "seed=0,1")
@@ -92,6 +93,7 @@ def test_ctrl_c_ends_all_jobs_and_they_go_on_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_death_of_the_sweep_ends_its_jobs(tmp_path: Path) -> None:
     folder = tmp_path / "o"
     process = start(folder, "+optimizer.ending=hang", "seed=0,1,2")

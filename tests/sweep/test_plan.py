@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from seqlab.config import config_file
+from seqlab.errors import RequestError
 from seqlab.runs import find_runs
 from seqlab.sweep.plan import combinations
+from seqlab.sweep.sweeper import _check_settings
 from tests.sweep.conftest import Sweep, Trainer
 
 CELLS = ["rnn", "lstm", "gru"]
@@ -59,9 +62,39 @@ def test_shuffle_keeps_every_value() -> None:
     assert sorted(labels) == [f"seed={n}" for n in range(9)]
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("cell=glob(nothing*)", "names no value, so that the sweep would have no job"),
+        ("seed=range(3,3)", "names no value"),
+        ("optimizer.lr=interval(0.001,0.1)", "an interval has no end of values"),
+        ("sweep.on_error=stop,continue", "a setting of the sweep itself can't be a list"),
+    ],
+)
+def test_what_is_no_list_of_values(typed: str, message: str) -> None:
+    parser = OverridesParser.create(config_loader=Cells())  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match=message):
+        combinations(parser.parse_overrides([typed]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"on_error": "maybe"}, "sweep.on_error must be continue or stop; got 'maybe'"),
+        ({"retry_failed": 3}, "sweep.retry_failed must be true or false; got 3"),
+        ({"allow_mixed_code": "yes"}, "sweep.allow_mixed_code must be true or false"),
+        ({"on_errors": "stop"}, "sweep has no key 'on_errors'. Did you mean 'on_error'?"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestError) as error:
+        _check_settings(OmegaConf.create({"sweep": {"on_error": "stop", **settings}}))
+    assert message in str(error.value)
+
+
 def test_a_preset_is_the_lists_it_names(sweep: Sweep, trainer: Trainer) -> None:
-    assert sweep("sweep=cells_by_seeds", "seed=0,1") == 0
-    assert trainer.trained == [(cell, seed) for cell in ("rnn", "lstm", "gru") for seed in (0, 1)]
+    assert sweep("sweep=cells_by_seeds", "seed=0") == 0
+    assert trainer.trained == [("rnn", 0), ("lstm", 0), ("gru", 0)]
     assert yaml.safe_load(config_file("sweep", "cells_by_seeds").read_text())["params"]["seed"] == "range(5)"
 
 
@@ -76,13 +109,8 @@ def test_lists_may_stand_in_a_yaml(sweep: Sweep, trainer: Trainer, tmp_path: Pat
     ("typed", "message"),
     [
         (["seed=range(0)"], "seed=range(0) names no value"),
-        (["cell=glob(nothing*)"], "names no value"),
-        (["optimizer.lr=interval(0.001,0.1)"], "an interval has no end of values"),
         (["seed=1,1"], "Two jobs of the sweep are the same run"),
         (["logger=csv,none"], "Two jobs of the sweep are the same run"),
-        (["sweep.on_error=stop,continue"], "a setting of the sweep itself can't be a list"),
-        (["sweep.on_error=maybe"], "sweep.on_error must be continue or stop; got 'maybe'"),
-        (["sweep.retry_failed=3"], "sweep.retry_failed must be true or false"),
         (["+sweep.retry=true"], "sweep has no key 'retry'. Available: allow_mixed_code"),
         (["cell=rnn,lstn"], "There is no cell 'lstn'. Did you mean"),
         (["seed=0,-1"], "seed=-1: seed must be a whole number"),

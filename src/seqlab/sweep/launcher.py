@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqlab.errors import RunError, SeqlabError
 from seqlab.sweep.processes import Child, Ended, stop, wait
-from seqlab.sweep.shares import Shares, cores, divide, visible_gpus
+from seqlab.sweep.shares import Shares, cores, divide, may_use_gpus, visible_gpus
 
 if TYPE_CHECKING:
     from hydra._internal.callbacks import Callbacks
@@ -52,9 +52,10 @@ class LocalJobs(Launcher):
     @functools.cached_property
     def shares(self) -> Shares:
         """What each job gets of the machine."""
-        trainer = OmegaConf.to_container(self.config.trainer, resolve=True)
-        assert isinstance(trainer, dict)
-        return divide(self.jobs, {str(k): v for k, v in trainer.items()}, cores(), visible_gpus())
+        plain = OmegaConf.to_container(self.config.trainer, resolve=True)
+        assert isinstance(plain, dict)
+        trainer = {str(key): value for key, value in plain.items()}
+        return divide(self.jobs, trainer, cores(), visible_gpus() if may_use_gpus(trainer) else [])
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and return how each ended, in order.
@@ -114,13 +115,9 @@ def _result(config: DictConfig, ended: Ended) -> JobReturn:
     if ended.crash:
         time.sleep(KILL_SECONDS)
         _record_crash(config, ended.crash)
-    task = config.copy()
-    with open_dict(task):
-        del task["hydra"]
     return JobReturn(
         overrides=list(config.hydra.overrides.task),
-        cfg=task,
-        hydra_cfg=OmegaConf.create({"hydra": config.hydra}),
+        cfg=config,
         task_name=config.hydra.job.name,
         status=JobStatus.FAILED if error else JobStatus.COMPLETED,
         _return_value=error or value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict
 
-from seqlab.errors import RequestError
+from seqlab.errors import RequestError, SeqlabError
 from seqlab.runs.files import write_text
+from seqlab.sweep.processes import Child, stop
 
 if TYPE_CHECKING:
     from seqlab.training.request import Request
@@ -48,39 +49,69 @@ class Job:
         return self.request.folder
 
 
-def plan_jobs(
-    context: HydraContext, config: DictConfig, arguments: Sequence[str], params: Mapping[str, Any]
-) -> list[Job]:
+def plan_jobs(context: HydraContext, arguments: Sequence[str], params: Mapping[str, Any], aside: bool) -> list[Job]:
     """Return the jobs of a sweep, checked.
 
     Args:
         context: of the Hydra that runs.
-        config: the sweep's own composed config.
         arguments: the overrides as typed; they go before those of ``params``.
         params: lists of values from a preset, key to list.
+        aside: whether to compose and check them in processes that have torch imported already.
 
     Raises:
         RequestError: no job, two jobs that are the same run, an interval, or a job that no run could be.
     """
-    from seqlab.training.request import make_request
-
     parser = OverridesParser.create(config_loader=context.config_loader)
     typed = parser.parse_overrides([*(f"{key}={_listed(value)}" for key, value in params.items()), *arguments])
-    fingerprints: dict[str, str] = {}
+    asked = combinations(typed)
     jobs: list[Job] = []
-    for number, (overrides, label) in enumerate(combinations(typed)):
-        composed = context.config_loader.load_sweep_config(config, overrides)
-        with open_dict(composed):
-            composed.hydra.job.id, composed.hydra.job.num = f"job{number}", number
-        try:
-            request = make_request(composed, overrides, fingerprints=fingerprints)
-        except RequestError as error:
-            raise RequestError(f"{label}: {error}" if label else str(error)) from error
-        request = replace(request, folder=request.folder.absolute())
+    for number, ((overrides, label), request) in enumerate(zip(asked, _requests(asked, aside), strict=True)):
         name = label or f"cell={request.choices.get('cell')} seed={request.config['seed']}"
         jobs.append(Job(number, tuple(overrides), name, request))
     _refuse_duplicates(jobs)
     return jobs
+
+
+def _requests(asked: Sequence[tuple[list[str], str]], aside: bool) -> list[Request]:
+    if not aside:
+        return _settled(compose_jobs(asked))
+    half = (len(asked) + 1) // 2
+    parts = [part for part in (asked[:half], asked[half:]) if part]
+    children = [Child.start(functools.partial(compose_jobs, part), slot, {}) for slot, part in enumerate(parts)]
+    try:
+        answers = [child.result() for child in children]
+    except BaseException:
+        stop(children)
+        raise
+    return _settled([one for answer in answers for one in answer])
+
+
+def _settled(composed: Sequence[Request | SeqlabError]) -> list[Request]:
+    requests = []
+    for one in composed:
+        if isinstance(one, SeqlabError):
+            raise one
+        requests.append(one)
+    return requests
+
+
+def compose_jobs(asked: Sequence[tuple[list[str], str]]) -> list[Request | SeqlabError]:
+    """Return each job's request, or what is wrong with it."""
+    from seqlab.training.complaints import in_house_style
+    from seqlab.training.request import compose_config, make_request
+
+    fingerprints: dict[str, str] = {}
+    composed: list[Request | SeqlabError] = []
+    for overrides, label in asked:
+        try:
+            with in_house_style():
+                request = make_request(compose_config(overrides), overrides, fingerprints=fingerprints)
+            composed.append(replace(request, folder=request.folder.absolute()))
+        except RequestError as error:
+            composed.append(RequestError(f"{label}: {error}" if label else str(error)))
+        except SeqlabError as error:
+            composed.append(error)
+    return composed
 
 
 def combinations(overrides: Iterable[Override]) -> list[tuple[list[str], str]]:

@@ -3,6 +3,7 @@
 import gc
 
 import lightning as lightning
+import pandas as pandas
 import torch as torch
 
 from seqlab.runs.environment import own_git_state

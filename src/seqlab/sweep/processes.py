@@ -15,6 +15,8 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
+from seqlab.errors import RunError
+
 PRELOAD = "seqlab.sweep.preload"
 #: Seconds that a process has to save its state and leave.
 GRACE_SECONDS = 30.0
@@ -80,6 +82,18 @@ class Child:
         self.process.join()
         self.answer = self.answer or Ended(crash=_how(self.process.exitcode))
         return self.answer
+
+    def result(self) -> Any:
+        """Wait for what its function returns.
+
+        Raises:
+            RunError: the process ended without an answer.
+        """
+        while (ended := self.ended()) is None:
+            wait([self])
+        if ended.crash:
+            raise RunError(ended.crash)
+        return ended.value
 
 
 def wait(children: list[Child], seconds: float | None = None) -> None:

@@ -47,6 +47,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def may_use_gpus(trainer: Mapping[str, Any]) -> bool:
+    """Return whether a trainer takes GPUs where there are any."""
+    return trainer.get("accelerator") not in ("cpu", "mps", "tpu")
+
+
 def visible_gpus() -> list[str]:
     """Return the names under which CUDA shows the GPUs; it is not started for that."""
     import torch
@@ -75,7 +80,7 @@ def divide(jobs: int | None, trainer: Mapping[str, Any], n_cores: int, gpus: Seq
         raise RequestError(f"hydra.launcher.jobs must be a whole number of at least 1, or null; got {jobs!r}.")
     asked = trainer.get("devices", 1)
     each = int(asked) if str(asked).isdigit() else None
-    if trainer.get("accelerator") in ("cpu", "mps", "tpu") or not gpus:
+    if not may_use_gpus(trainer) or not gpus:
         jobs = min(n_cores, MOST_JOBS) // (each or 1) or 1 if jobs is None else jobs
         return Shares(_threads(n_cores, jobs), (None,) * jobs)
     if jobs is None:

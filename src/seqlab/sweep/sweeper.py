@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +23,7 @@ from seqlab.errors import RequestError, RunError, did_you_mean
 from seqlab.runs.lock import Held
 from seqlab.sweep import summary
 from seqlab.sweep.feasible import check_launcher
+from seqlab.sweep.launcher import LocalJobs
 from seqlab.sweep.plan import Job, plan_jobs, write_plan
 from seqlab.sweep.state import Status, Watched
 from seqlab.sweep.watch import Watch
@@ -65,14 +68,14 @@ class GridSweeper(Sweeper):
             RequestError: what was asked for can't be planned; nothing was run.
             RunError: some jobs did not complete.
         """
-        jobs = plan_jobs(self.context, self.config, arguments, self.params)
+        code = summary.present_code()
+        jobs = plan_jobs(self.context, arguments, self.params, aside=self._has_server())
         launcher = self._launcher(jobs)
         check_launcher(launcher, self.config, jobs)
         again: list[Status] = ["failed"] if self.retry_failed else []
         if self.config.overwrite:
             again += ["completed", "failed"]
         watched = [Watched(job.folder, self.since, again) for job in jobs]
-        code = summary.present_code()
         plan = write_plan(jobs, arguments, code)
         summary.show_start(self.console, jobs, watched, plan, code, launcher)
         with Watch(jobs, watched, self.console, live=not isinstance(launcher, BasicLauncher)) as watch:
@@ -85,6 +88,10 @@ class GridSweeper(Sweeper):
                 f"{len(jobs) - completed} of {len(jobs)} runs did not complete. The same command goes on with them."
             )
         return jobs
+
+    def _has_server(self) -> bool:
+        """Return whether jobs can be planned in processes that have torch imported, and this one has not."""
+        return issubclass(_class(self.config.hydra.launcher), LocalJobs) and "torch" not in sys.modules
 
     def _launcher(self, jobs: Sequence[Job]) -> Launcher:
         stop_at = tuple(job.folder for job in jobs) if self.on_error == "stop" else ()
@@ -135,6 +142,12 @@ def _given_up(jobs: Sequence[Job], watched: Sequence[Watched], error: str) -> di
     if set(status.values()) == {"new"}:
         return dict.fromkeys(status, error)
     return {number: error for number, was in status.items() if was == "interrupted"}
+
+
+def _class(node: DictConfig) -> type:
+    module, _, name = str(node._target_).rpartition(".")
+    found: type = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _plain(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,10 +72,11 @@ class Watch:
         with self.lock:
             ended = [(job, folder.state) for job, folder in self.open if folder.look()]
             self.open = [(job, folder) for job, folder in self.open if not folder.done]
-            for number, (job, state) in enumerate(ended, self.total - len(self.open) - len(ended) + 1):
-                self.console.print(self._ended(number, job, state), markup=False, soft_wrap=True)
             done = self.total - len(self.open)
-            self.progress.update(self.line, completed=done, description=self._now(), refresh=True)
+            self.progress.update(self.line, completed=done, description=self._now())
+            for number, (job, state) in enumerate(ended, done - len(ended) + 1):
+                self.console.print(self._ended(number, job, state), markup=False, soft_wrap=True)
+            self.progress.refresh()
 
     def _run(self) -> None:
         pause = max(LOOK_SECONDS, 0.005 * self.total)
@@ -94,9 +95,9 @@ class Watch:
         """Return the running jobs, and the time left as the ended ones and the epochs of the running ones tell it."""
         running = [(job, folder.state) for job, folder in self.open if folder.state.status == "running"]
         failed = Counter(folder.state.status for folder in self.watched if folder.done)["failed"]
-        words = [f"{len(running)} running"] + [f"[red]{failed} failed[/]"] * (failed > 0)
+        words = [f"{len(running)} running"] * bool(running) + [f"[red]{failed} failed[/]"] * (failed > 0)
         left = self._left([(job, state) for job, state in running if state.run is not None])
-        return ", ".join(words + ([] if left is None else [f"about {duration(left)} left"]))
+        return ", ".join(words + ([] if left is None else [f"about {duration(max(1, round(left)))} left"]))
 
     def _left(self, running: Sequence[tuple[Job, State]]) -> float | None:
         took = [f.state.run.seconds.get("total", 0.0) for f in self.watched if f.done and f.state.run is not None]

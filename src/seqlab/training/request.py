@@ -1,7 +1,11 @@
-"""The border with Hydra: overrides become a Request of plain values. Nothing to the left of this package sees Hydra."""
+"""The border with Hydra: overrides become a Request of plain values. Nothing to the left of this package sees Hydra.
+
+Lightning and torch are imported when a request is checked, not before: a sweep's own process never needs them.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shlex
@@ -17,14 +21,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seqlab.config import add_search_path, build, check_arguments, conf_dir, search_path
-from seqlab.data import SequenceData
 from seqlab.errors import RequestError, did_you_mean
 from seqlab.runs.identity import identity
-from seqlab.training.trainer import OWN_KEYS, settings
 
 CONFIG_NAME = "train"
 NOT_RECORDED = ("hydra", "sweep")
@@ -184,7 +185,7 @@ def check_request(config: Mapping[str, Any]) -> None:
     Raises:
         RequestError: one is wrong; the message says which and what would be right.
     """
-    known = {str(k) for k in OmegaConf.load(conf_dir() / f"{CONFIG_NAME}.yaml")} - {"defaults", "hydra"}
+    known = _top_keys() - {"defaults", "hydra"}
     known |= {"data", "cell", "model", "task", "optimizer", "scheduler", "trainer", "logger", "sweep", "diagnostics"}
     unknown = [str(key) for key in config if key not in known]
     if unknown:
@@ -204,6 +205,11 @@ def check_request(config: Mapping[str, Any]) -> None:
             raise RequestError(f"{group} must be chosen ({group}=NAME); got {config.get(group)!r}.")
 
 
+@functools.cache
+def _top_keys() -> frozenset[str]:
+    return frozenset(str(key) for key in OmegaConf.load(conf_dir() / f"{CONFIG_NAME}.yaml"))
+
+
 def check_trainer(trainer: Mapping[str, Any]) -> None:
     """Refuse trainer keys that neither Lightning's Trainer nor seqlab knows, and strategies that spoil the record."""
     strategy = str(trainer.get("strategy", "auto"))
@@ -212,6 +218,10 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
             f"trainer.strategy={strategy} trains in processes that keep the count of steps and epochs to themselves,"
             " so that the record would be wrong. Use trainer.strategy=ddp."
         )
+    from lightning import Trainer
+
+    from seqlab.training.trainer import OWN_KEYS, settings
+
     check_arguments("trainer", Trainer.__init__, {k: v for k, v in trainer.items() if k not in OWN_KEYS})
     settings(trainer)
 
@@ -219,6 +229,8 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
 def _fingerprint(data: Mapping[str, Any], known: dict[str, str]) -> str:
     key = json.dumps(data, sort_keys=True, default=str)
     if key not in known:
+        from seqlab.data import SequenceData
+
         known[key] = build(data, SequenceData, "data").fingerprint()
     return known[key]
 
@@ -246,8 +258,7 @@ def _folder(root: DictConfig) -> str:
     """Return ``label-hash/seed-n`` for a composed config."""
     config = _plain_config(root)
     check_request(config)
-    fingerprint = build(config["data"], SequenceData, "data").fingerprint()
-    return _folder_name(config, _choices(root), fingerprint)
+    return _folder_name(config, _choices(root), _fingerprint(config["data"], {}))
 
 
 def _folder_name(config: Mapping[str, Any], choices: Mapping[str, str], fingerprint: str) -> str:
