@@ -28,12 +28,16 @@ def test_one_dies_and_the_others_go_on(
 ) -> None:
     monkeypatch.setenv("SEQLAB_TRUST", "tests")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("seqlab.sweep.launcher.visible_gpus", lambda: ["3", "5"])
     endings = {"none": None, "SIGKILL": "ended by SIGKILL", "error": "this is the end", "exit": "exit code 5"}
-    assert main(["train", "-m", *MISBEHAVING, f"+optimizer.ending={','.join(endings)}"]) == 1
+    listed = f"+optimizer.ending={','.join(endings)}"
+    assert main(["train", "-m", *MISBEHAVING, "trainer.accelerator=auto", listed]) == 1
     runs = {run.config["optimizer"]["ending"]: run for run in find_runs("outputs")}
     for ending, reason in endings.items():
         assert runs[ending].status == ("failed" if reason else "completed")
         assert (reason or "") in (runs[ending].error or "")
+    given = {run.record["environment"]["variables"]["CUDA_VISIBLE_DEVICES"] for run in runs.values()}
+    assert given == {"3", "5"}, "one GPU each, in turn"
     said = capsys.readouterr().out
     assert "3 of 4 runs did not complete" in said
     assert "+optimizer.ending=error: RuntimeError: this is the end\n" in said

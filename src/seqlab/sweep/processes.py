@@ -38,10 +38,11 @@ class Ended:
 def warm_up() -> None:
     """Start the server that jobs are forked from, if it does not run yet; it imports torch while this process goes on.
 
-    It has one thread: the threads of OpenMP would not live on in its forks.
+    It has one thread: the threads of OpenMP would not live on in its forks. It and they are deaf to Ctrl-C, which
+    reaches the sweep; the sweep then asks its jobs to leave.
     """
     multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOAD])
-    with _variables(OMP_NUM_THREADS="1", PYTORCH_NVML_BASED_CUDA_CHECK="1"):
+    with _variables(OMP_NUM_THREADS="1", PYTORCH_NVML_BASED_CUDA_CHECK="1"), _deaf_to_interrupts():
         forkserver.ensure_running()
 
 
@@ -126,7 +127,6 @@ def _how(code: int | None) -> str:
 
 def _main(reply: Connection, function: Callable[[], Any], variables: dict[str, str]) -> None:
     """Run in the child: be a good child, then do the work and answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which then asks its children to leave
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True, name="seqlab-orphan").start()
@@ -143,6 +143,19 @@ def _leave_with(sentinel: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that are started here ignore Ctrl-C from their first instant on."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
