@@ -48,6 +48,7 @@ class RecurrentCell(nn.Module, ABC):
         backends: the ways of running over time that can be forced; every one gives the same numbers.
         refuses: wrappers that the cell can't take, with the reason ("zoneout": "its states are one scaled triple").
         recurrent_weights: names of the parameters that multiply the state, which weight-drop drops from.
+        gate_names: the equations' letters of the gates, in the order in which their sigmoids are formed.
         backend: the way that was asked for; "auto" chooses by device.
     """
 
@@ -55,6 +56,7 @@ class RecurrentCell(nn.Module, ABC):
     backends: ClassVar[tuple[str, ...]] = ("auto", "loop")
     refuses: ClassVar[Mapping[str, str]] = {}
     recurrent_weights: ClassVar[tuple[str, ...]] = ()
+    gate_names: tuple[str, ...] = ()
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ class CIFGLSTM(GatedCell):
 
     gates = 3
     states = ("h", "c")
+    gate_names = ("f", "o")
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0, init: str = "orthogonal") -> None:
         super().__init__(input_size, hidden_size, init)

@@ -36,6 +36,7 @@ class GatedDeltaNet(MatrixCell):
     """
 
     memories: ClassVar[int] = 1
+    gate_names = ("beta",)
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class GRU(NativeCell):
     """
 
     gates = 3
+    gate_names = ("r", "z")
     native_on_cpu = False
 
     def __init__(self, input_size: int, hidden_size: int, reset: str = "after", init: str = "orthogonal") -> None:

@@ -37,6 +37,7 @@ class GRUD(GatedCell):
 
     gates = 3
     states = ("h", "last", "since")
+    gate_names = ("r", "z")
     refuses: ClassVar[Mapping[str, str]] = {"mogrifier": "its mask belongs to the input as it came"}
 
     mean: Tensor

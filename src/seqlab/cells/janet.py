@@ -26,6 +26,7 @@ class JANET(GatedCell):
     """
 
     gates = 2
+    gate_names = ("f",)
 
     def __init__(
         self, input_size: int, hidden_size: int, beta: float = 1.0, chrono: int = 100, init: str = "orthogonal"

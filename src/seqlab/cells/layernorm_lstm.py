@@ -41,6 +41,7 @@ class LayerNormLSTM(GatedCell):
 
     gates = 4
     states = ("h", "c")
+    gate_names = ("i", "f", "o")
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class LSTM(NativeCell):
 
     gates = 4
     states = ("h", "c")
+    gate_names = ("i", "f", "o")
 
     def __init__(
         self,

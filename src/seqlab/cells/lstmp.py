@@ -29,6 +29,7 @@ class LSTMP(NativeCell):
 
     gates = 4
     states = ("h", "c")
+    gate_names = ("i", "f", "o")
     recurrent_weights = ("weight_hh", "weight_hr")
     native_on_cpu = False
 

@@ -35,6 +35,7 @@ class MGU(GatedCell):
     """
 
     gates = 2
+    gate_names = ("f",)
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0, init: str = "orthogonal") -> None:
         super().__init__(input_size, hidden_size, init)

@@ -29,6 +29,8 @@ class MinGRU(LinearCell):
         bias: whether b_z and b_h are there.
     """
 
+    gate_names = ("z",)
+
     def __init__(self, input_size: int, hidden_size: int, positive: bool = True, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)
         self.positive = positive

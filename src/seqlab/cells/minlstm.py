@@ -31,6 +31,8 @@ class MinLSTM(LinearCell):
         forget_bias: b_f at the start; above zero the cell keeps more from the first step on (section 5, figure 5).
     """
 
+    gate_names = ("f", "i")
+
     def __init__(
         self,
         input_size: int,

@@ -40,6 +40,7 @@ class MLSTM(MatrixCell):
     """
 
     memories: ClassVar[int] = 3
+    gate_names = ("f",)
 
     def __init__(
         self, input_size: int, hidden_size: int, num_heads: int | None = None, expand: int = 2, window: int = 4

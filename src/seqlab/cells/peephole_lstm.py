@@ -34,6 +34,7 @@ class PeepholeLSTM(GatedCell):
 
     gates = 4
     states = ("h", "c")
+    gate_names = ("i", "f", "o")
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0, init: str = "orthogonal") -> None:
         super().__init__(input_size, hidden_size, init)

@@ -54,6 +54,7 @@ class QRNN(LinearCell):
         if not 0 <= zoneout < 1:
             raise RequestError(f"zoneout must be in [0, 1), the share of gates that is held; got {zoneout}.")
         self.window, self.pooling, self.zoneout = window, pooling, zoneout
+        self.gate_names = {"f": ("f",), "fo": ("f", "o"), "ifo": ("f", "i", "o")}[pooling]
         self.conv = nn.Linear(window * input_size, POOLING[pooling] * hidden_size, bias)
 
     def initial_state(self, batch_size: int) -> State:

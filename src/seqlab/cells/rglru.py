@@ -38,6 +38,8 @@ class RGLRU(LinearCell):
         num_heads: blocks of W_a and W_x; None: the largest of 4, 2 and 1 that divides H.
     """
 
+    gate_names = ("r", "i")
+
     def __init__(self, input_size: int, hidden_size: int, num_heads: int | None = None) -> None:
         super().__init__(input_size, hidden_size)
         self.num_heads = count_heads(num_heads, hidden_size, "hidden_size")

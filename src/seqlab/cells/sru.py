@@ -31,6 +31,8 @@ class SRU(ElementwiseCell):
         highway_bias: b_r at the start; below zero the layer starts near the identity, for deep stacks.
     """
 
+    gate_names = ("f", "r")
+
     def __init__(self, input_size: int, hidden_size: int, peephole: bool = True, highway_bias: float = 0.0) -> None:
         super().__init__(input_size, hidden_size)
         self.scale = math.sqrt(1 + 2 * math.exp(highway_bias))

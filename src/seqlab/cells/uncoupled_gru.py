@@ -38,6 +38,7 @@ class UncoupledGRU(GatedCell):
         init: str = "orthogonal",
     ) -> None:
         self.coupled, self.forget_bias, self.gates = coupled, forget_bias, 3 if coupled else 4
+        self.gate_names = ("f", "o") if coupled else ("i", "f", "o")
         super().__init__(input_size, hidden_size, init)
         self.reset_parameters()
 
