@@ -1,4 +1,4 @@
-"""Write docs/reference.md and docs/cells.md from conf/ and from the docstrings: `python docs/generate.py`.
+"""Write docs/reference.md and docs/cells.md from conf/ and from the docstrings: `python -m docs.generate`.
 
 What an option means stands once, in its class; what its default is, in its yaml. tests/docs holds the committed pages
 to what this writes.
@@ -7,8 +7,8 @@ to what this writes.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from docs.docstrings import arguments, meaning, named, sections
 
 from seqlab.cells import make_cell
 from seqlab.config import conf_dir, config_file, header, load, options, resolve_class
@@ -26,7 +27,7 @@ GROUPS = ("data", "cell", "model", "task", "optimizer", "scheduler", "trainer", 
 INPUT, UNITS = 8, 64
 REFERENCE = """# Reference
 
-Every config group with its options, their keys, defaults and meaning. Written by `python docs/generate.py` from `conf/`
+Every config group with its options, their keys, defaults and meaning. Written by `python -m docs.generate` from `conf/`
 and from the docstrings of the classes; a test holds it to them.
 
 `group=option` chooses an option, `group.key=value` sets one of its keys:
@@ -41,7 +42,7 @@ is refused, also behind `+`. What is None in the descriptions is `null` in yaml 
 """
 CELLS = f"""# Cells
 
-Every recurrent cell with its equations, paper, family and size. Written by `python docs/generate.py` from the cells'
+Every recurrent cell with its equations, paper, family and size. Written by `python -m docs.generate` from the cells'
 own docstrings, where the equations stand; a test holds it to them. `seqlab list cells` prints the table.
 
 In the equations x is the input of a step, h the state and the output, h' the state after the step (with time as an
@@ -57,60 +58,6 @@ TRAINER = (
     "Other arguments of Lightning's [Trainer](https://lightning.ai/docs/pytorch/stable/common/trainer.html) are added"
     " behind `+`: `+trainer.limit_train_batches=10`."
 )
-
-
-# ---------------------------------------------------------------- docstrings
-
-
-def sections(thing: object) -> dict[str, str]:
-    """Return a Google-style docstring's parts: "" for what stands before the first section, then Args, Raises, ..."""
-    found = {"": ""}
-    name = ""
-    for line in (inspect.getdoc(thing) or "").splitlines():
-        head = re.fullmatch(r"(Args|Attributes|Raises|Returns):", line)
-        name = head[1] if head else name
-        found[name] = found.get(name, "") + ("" if head else line + "\n")
-    return {name: text.strip("\n") for name, text in found.items()}
-
-
-def arguments(thing: object) -> dict[str, str]:
-    """Return what a docstring says of each argument; "a, b: text" counts for both."""
-    parts = sections(thing)
-    text = inspect.cleandoc(parts.get("Args", "") + "\n" + parts.get("Attributes", ""))
-    found: dict[str, str] = {}
-    for entry in re.split(r"\n(?=\S)", text):
-        names, _, meaning = entry.partition(":")
-        found |= {name.strip(): " ".join(meaning.split()) for name in names.split(",") if meaning}
-    return found
-
-
-def meaning(thing: Any, key: str) -> str:
-    """Return what ``key`` means, following "see ``Other``" and "Arguments as for Other"; "" if nothing says so."""
-    known = arguments(thing)
-    pointer = re.fullmatch(r"see ``([\w.]+)``\.?", known.get(key, ""))
-    same = re.search(r"Arguments as for (\w+)\.", sections(thing)[""])
-    if same:
-        return meaning(named(same[1], thing), key)
-    if pointer:
-        return meaning(named(pointer[1], thing), key)
-    if key in known:
-        return known[key]
-    for text in known.values():  # "wrappers: ``zoneout`` and others; see ``seqlab.cells.wrap``"
-        pointer = re.search(r"see ``([\w.]+)``", text)
-        if pointer and f"``{key}``" in text:
-            return meaning(named(pointer[1], thing), key)
-    parents = thing.__mro__[1:] if inspect.isclass(thing) else ()
-    return next((meaning(p, key) for p in parents if p.__module__.startswith("seqlab") and meaning(p, key)), "")
-
-
-def named(name: str, beside: Any) -> Any:
-    """Return what a docstring calls ``name``: dotted from seqlab or from the package, or known in a loaded module."""
-    module, _, last = name.rpartition(".")
-    for place in (module, f"{beside.__module__.rpartition('.')[0]}.{module}") if module else ():
-        if place in sys.modules or (place.startswith("seqlab.") and importlib.util.find_spec(place)):
-            return getattr(importlib.import_module(place), last)
-    holders = [sys.modules[beside.__module__], *(m for n, m in sys.modules.items() if n.startswith("seqlab."))]
-    return next(getattr(holder, last) for holder in holders if hasattr(holder, last))
 
 
 # ------------------------------------------------------------------ Markdown
@@ -374,7 +321,8 @@ PAGES = {"reference.md": reference, "cells.md": cells}
 
 
 def main() -> None:
-    """Write the pages."""
+    """Write the pages, from conf/ alone."""
+    os.environ.pop("SEQLAB_CONFIG_PATH", None)
     for name, written in PAGES.items():
         (HERE / name).write_text(written(), encoding="utf-8")
 
