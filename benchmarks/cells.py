@@ -24,6 +24,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
+from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -79,12 +80,10 @@ class Worker:
 
 
 def machine(threads: int) -> str:
-    """Return what the figures were measured on."""
-    import torch
-
+    """Return what the figures were measured on, without importing torch."""
     names = [line.split(":")[1].strip() for line in _read("/proc/cpuinfo") if line.startswith("model name")]
     processor = names[0] if names else platform.processor() or platform.machine()
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    versions = f"Python {platform.python_version()}, torch {metadata.version('torch')}"
     return f"{processor}, {threads} threads, {versions}, {datetime.date.today().isoformat()}"
 
 
