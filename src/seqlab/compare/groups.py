@@ -102,7 +102,8 @@ def _label_keys(grouped: Sequence[Sequence[Sequence[_Entry]]], over: Sequence[st
 
 
 def _is_choice(key: str, entries: Sequence[_Entry]) -> bool:
-    return key == "experiment" or any(f"{key}._target_" in e.facts for e in entries)
+    target = f"{key}._target_"
+    return key == "experiment" or (decides(target) and any(target in e.facts for e in entries))
 
 
 def _fewest(entries: Sequence[_Entry], keys: Sequence[str]) -> list[str]:

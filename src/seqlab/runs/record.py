@@ -15,6 +15,7 @@ from seqlab.runs.files import write_text
 
 RECORD_FILE = "run.json"
 METRICS_FILE = "metrics.csv"
+FLOW_FILE = "gradient_flow.json"
 FORMAT = 1
 Status = Literal["running", "completed", "failed", "interrupted"]
 _REQUIRED = ("format", "status", "config", "metrics", "baselines")
@@ -120,6 +121,11 @@ class Run:
     def error(self) -> str | None:
         """Return the message of a failed run."""
         return self.record.get("error")
+
+    def lacks(self, config: Mapping[str, Any]) -> str | None:
+        """Return in words what ``config`` asks for beyond the result and this run did not record; None for nothing."""
+        asked = bool(config.get("diagnostics")) and not (self.folder / FLOW_FILE).exists()
+        return "trained without the diagnostics asked for; overwrite=true trains it again" if asked else None
 
 
 def find_runs(*folders: str | os.PathLike[str]) -> list[Run]:

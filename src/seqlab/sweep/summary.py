@@ -60,6 +60,10 @@ def show_start(
                 soft_wrap=True,
                 markup=False,
             )
+    for job, folder in zip(jobs, watched, strict=True):
+        run = folder.state.run if folder.done else None
+        if run is not None and run.status == "completed" and (lacking := run.lacks(job.request.config)):
+            console.print(f"  {job.label} was {lacking}.", soft_wrap=True, markup=False)
 
 
 def show_end(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
 
+from seqlab.config import conf_dir
 from seqlab.errors import RequestError, SeqlabError, did_you_mean
 
 
@@ -39,6 +40,8 @@ def _message(error: BaseException) -> str:
         return f"There is no {group or 'config'} {name!r}.{did_you_mean(name, error.options)}"
     text = str(error)
     missing = re.search(r"Could not override '([^']+)'", text)
+    if missing and (conf_dir() / missing[1]).is_dir():
+        return f"{missing[1]} is off unless it is added with a plus: +{missing[1]}=NAME."
     if missing:
         return f"There is no key {missing[1]!r}.{_near_key(error, missing[1])}"
     option = re.search(r"Could not find '([^']+)'\s+Available options in '([^']+)':\s+(.*)", text, re.DOTALL)

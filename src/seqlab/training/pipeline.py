@@ -31,6 +31,7 @@ from seqlab.training import screen
 from seqlab.training.budget import with_solved_width
 from seqlab.training.checkpoints import BEST, FOLDER, LAST, latest, model_weights
 from seqlab.training.find_lr import use_found_rate
+from seqlab.training.gradient_flow import make_diagnostics
 from seqlab.training.guards import Guard, explained, house_errors
 from seqlab.training.loggers import MetricsFile
 from seqlab.training.parts import make_data, make_task
@@ -57,6 +58,8 @@ def run_request(request: Request) -> Run:
     """
     if (done := completed_run(request)) is not None:
         screen.show_run(done, fresh=False)
+        if lacking := done.lacks(request.config):
+            screen.say(f"It was {lacking}.")
         return done
     with quiet(), kept_switches(), orderly_signals(), house_errors():
         data = make_data(request.config)
@@ -90,7 +93,8 @@ def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) ->
     csv = next((logger for logger in loggers if isinstance(logger, MetricsFile)), None)
     resume = Resume(folder, csv, own.every_n_steps, own.every_n_minutes, own.min_seconds)
     timer = StepTimer()
-    callbacks = [Guard(folder, own.skip_nan), timer, *_bar(request, task, node), resume]
+    diagnostics = make_diagnostics(request.config, data, folder)
+    callbacks = [Guard(folder, own.skip_nan), timer, *_bar(request, task, node), *diagnostics, resume]
     trainer = make_trainer(node, task, folder, loggers, callbacks)
     rank, world = trainer.global_rank, trainer.world_size
     loader = _train_loader(request, data, rank, world)

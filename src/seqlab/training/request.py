@@ -23,7 +23,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from seqlab.config import add_search_path, build, check_arguments, conf_dir, search_path
+from seqlab.config import add_search_path, build, check_arguments, conf_dir, factory, search_path
 from seqlab.errors import RequestError, did_you_mean
 from seqlab.runs.identity import identity
 
@@ -124,6 +124,7 @@ def make_request(
         config = _plain_config(full)
         check_request(config)
         check_trainer(config["trainer"])
+        check_diagnostics(config.get("diagnostics"))
         fingerprint = _fingerprint(config["data"], {} if fingerprints is None else fingerprints)
         where = folder or Path(config["output_dir"]) / config["name"] / _folder_name(config, choices, fingerprint)
     return Request(
@@ -165,6 +166,7 @@ def recorded_request(record: Mapping[str, Any], output_dir: Path, data: Mapping[
     }
     check_request(config)
     check_trainer(config["trainer"])
+    check_diagnostics(config.get("diagnostics"))
     choices = {str(k): str(v) for k, v in dict(record.get("choices") or {}).items()}
     fingerprint = _fingerprint(config["data"], {})
     overrides = [str(o) for o in record.get("overrides") or []]
@@ -224,6 +226,14 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
 
     check_arguments("trainer", Trainer.__init__, {k: v for k, v in trainer.items() if k not in OWN_KEYS})
     settings(trainer)
+
+
+def check_diagnostics(node: Mapping[str, Any] | None) -> None:
+    """Refuse diagnostics that there are not, and options that they don't have."""
+    if node is not None:
+        from seqlab.training.gradient_flow import GradientFlow
+
+        factory(node, GradientFlow, "diagnostics")
 
 
 def _fingerprint(data: Mapping[str, Any], known: dict[str, str]) -> str:
