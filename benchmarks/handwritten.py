@@ -4,8 +4,8 @@
     python benchmarks/handwritten.py mr path=rt-polarity --pad batch
 
 A Dataset of single windows (or of texts, padded to the longest of all), torch's DataLoader with its default collation,
-Adam, clipping, one pass over the validation split and one printed line an epoch. Nothing of Lightning, no checkpoint, no
-log. The last line is JSON for pipeline.py.
+Adam, clipping, one pass over the validation split and one printed line an epoch. Nothing of Lightning, no checkpoint,
+no log. The last line is JSON for pipeline.py.
 """
 
 from __future__ import annotations
@@ -147,9 +147,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--pad", choices=("all", "batch"), default="all", help="texts: to the longest of all, or of each batch"
-    )
+    parser.add_argument("--pad", choices=("all", "batch"), default="all", help="texts to the longest of all or of each")
     asked = parser.parse_args()
     changes = {key: yaml.safe_load(value) for key, _, value in (change.partition("=") for change in asked.changes)}
     data, model = prepare(asked.data, changes, asked.hidden, asked.seed)

@@ -1,4 +1,4 @@
-"""neuralforecast's LSTM on one column of a table, at the size that pipeline.py trains; it runs in an environment of its own.
+"""neuralforecast's LSTM on one column of a table, at the size that pipeline.py trains, in an environment of its own.
 
     NEURALFORECAST/bin/python benchmarks/neuralforecast_lstm.py ETTh1.csv OT --epochs 3
 

@@ -1,6 +1,6 @@
 """Time `seqlab train` with everything on against a hand-written loop and neuralforecast, and its start against imports.
 
-    python benchmarks/pipeline.py                                     # on the files of ../shared/data, if they are there
+    python benchmarks/pipeline.py                                     # on the files of ../shared/data, if any
     python benchmarks/pipeline.py --etth1 ETTh1.csv --mr rt-polarity  # on yours; without them on co2 and docstrings
     python benchmarks/pipeline.py --peers NEURALFORECAST/bin/python   # after `pip install torch neuralforecast` there
 
@@ -27,12 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-SHARED = HERE.parents[1] / "shared" / "data"
-sys.path.insert(0, str(HERE))
-from cells import console, machine, write
+sys.path.insert(0, str(Path(__file__).parent))
 from rich.progress import Progress
 from rich.table import Table
+
+from cells import console, machine, write
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[1] / "shared" / "data"
 
 SEQLAB, HAND, HAND_CUT, PEER = "seqlab train", "by hand", "by hand, cut to the batch", "neuralforecast"
 #: The most that our time may be of another side's.
