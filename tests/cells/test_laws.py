@@ -16,6 +16,7 @@ from torch import Tensor
 from seqlab import config
 from seqlab.cells import RecurrentCell, State, hint, make_cell, param_hints
 from seqlab.cells._base import valid_steps
+from seqlab.errors import RequestError
 from seqlab.nn.rnn import RNN
 
 NAMES = config.options("cell")
@@ -224,6 +225,22 @@ class Unrolled(torch.nn.Module):
 
     def forward(self, x):
         return self.cell.unroll(x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_derivative_is_right_or_refused(name):
+    cell = build(name, sizes=(2, 2))
+    x = inputs(1, 2, 2).requires_grad_()
+    for backend in cell.available_backends()[1:]:  # "auto" is one of the others
+        cell.use_backend(backend)
+        if backend in ("loop", "scan"):
+            with pytest.raises(
+                RequestError, match="no second derivative; run the cell with backend='steps', which has"
+            ):
+                torch.autograd.grad(cell.unroll(x)[0].sum(), x, create_graph=True)
+        else:
+            torch.manual_seed(2)
+            assert torch.autograd.gradgradcheck(lambda x: cell.unroll(x)[0], (x,), fast_mode=True)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -203,6 +203,15 @@ def unroll_by_steps(
     return zero_padding(torch.stack(outputs, 1), lengths), state
 
 
+def refuse_second_derivative() -> None:
+    """Raise RequestError inside a hand-written backward pass of which a derivative is asked for (create_graph=True).
+
+    Torch's ``once_differentiable`` lets a wrong zero through where the gradient that comes in is a constant.
+    """
+    if torch.is_grad_enabled():
+        raise RequestError("The loop has no second derivative; run the cell with backend='steps', which has.")
+
+
 def hint(parameter: nn.Parameter, **settings: float) -> nn.Parameter:
     """Mark a parameter for the optimiser and return it: ``hint(p, weight_decay=0.0, lr_scale=0.1)``.
 

@@ -11,9 +11,17 @@ from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from seqlab.cells._base import Aux, Pre, RecurrentCell, State, unroll_by_steps, valid_steps, zero_padding
+from seqlab.cells._base import (
+    Aux,
+    Pre,
+    RecurrentCell,
+    State,
+    refuse_second_derivative,
+    unroll_by_steps,
+    valid_steps,
+    zero_padding,
+)
 from seqlab.cells._time import widen
 
 #: What a step keeps for its derivative.
@@ -95,8 +103,8 @@ class _Unroll(torch.autograd.Function):
         return torch.stack(outputs), *(s.clone() for s in state)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_y: Tensor, *d_state: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
         weights = ctx.saved_tensors
         batch = d_y.shape[1]
         d_weights = tuple(w.new_zeros(batch, *w.shape) for w in weights)

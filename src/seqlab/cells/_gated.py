@@ -15,7 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqlab.cells._base import Aux, Pre, RecurrentCell, State, hold, per_row, unroll_by_steps, valid_steps, zero_padding
+from seqlab.cells._base import (
+    Aux,
+    Pre,
+    RecurrentCell,
+    State,
+    hold,
+    per_row,
+    refuse_second_derivative,
+    unroll_by_steps,
+    valid_steps,
+    zero_padding,
+)
 from seqlab.cells._init import SCHEMES, init_gates
 from seqlab.errors import RequestError, did_you_mean
 
@@ -264,8 +275,7 @@ class _Unroll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_y: Tensor, *d_state: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # create_graph=True; torch's once_differentiable would let a wrong zero through
-            raise RequestError("The loop has no second derivative; run the cell with backend='steps', which has.")
+        refuse_second_derivative()
         alive, mask, h_0, y, *saved = ctx.saved_tensors
         weights, kept = tuple(saved[: ctx.weights]), saved[ctx.weights :]
         tape = [tuple(kept[k : k + ctx.width]) for k in range(0, len(kept), ctx.width)]

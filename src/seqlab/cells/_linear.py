@@ -12,10 +12,18 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from seqlab.cells._base import Aux, Pre, RecurrentCell, State, unroll_by_steps, valid_steps, zero_padding
+from seqlab.cells._base import (
+    Aux,
+    Pre,
+    RecurrentCell,
+    State,
+    refuse_second_derivative,
+    unroll_by_steps,
+    valid_steps,
+    zero_padding,
+)
 from seqlab.cells._time import widen
 
 
@@ -51,8 +59,8 @@ class _Recurrence(torch.autograd.Function):
         return trajectory[1:]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        refuse_second_derivative()
         a, trajectory = ctx.saved_tensors
         decay = a.conj().resolve_conj()
         if ctx.parallel:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from seqlab.cells._base import Aux, Pre, State, hint
 from seqlab.cells._elementwise import ElementwiseCell, Kept, Weights
@@ -77,7 +76,6 @@ class _Clamp(torch.autograd.Function):
         return u.clamp(-bound, bound)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (u,) = ctx.saved_tensors
         outward = (u.abs() > ctx.bound) & (grad * u < 0)

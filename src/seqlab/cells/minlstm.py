@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from seqlab.cells._base import Aux, Pre, State
 from seqlab.cells._linear import LinearCell
@@ -61,7 +60,7 @@ class MinLSTM(LinearCell):
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:
         """Return (f'_t, i'_t c_t), the gates normalised."""
         forget, write, candidate = pre
-        keep = _Share.apply(forget, write)  # type: ignore[no-untyped-call]
+        keep, *_ = _Share.apply(forget, write)  # type: ignore[no-untyped-call]
         return keep, (1 - keep) * (positive(candidate) if self.positive else candidate)
 
 
@@ -72,15 +71,17 @@ class _Share(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, forget: Tensor, write: Tensor) -> Tensor:
+    def forward(ctx: Any, forget: Tensor, write: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         f, i = forget.sigmoid(), write.sigmoid()
         share = f / (f + i).clamp_min_(torch.finfo(f.dtype).tiny)
         ctx.save_for_backward(f, i, share)
-        return share
+        ctx.set_materialize_grads(False)
+        return share, f, i  # f and i are given out so that a second derivative finds them in the graph
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor | None, grad_f: Tensor | None, grad_i: Tensor | None) -> tuple[Tensor, Tensor]:
         f, i, share = ctx.saved_tensors
-        d = sigmoid_backward(grad, share)
-        return torch.addcmul(d, d, f, value=-1), torch.addcmul(d, d, i, value=-1).neg_()
+        d = sigmoid_backward(torch.zeros_like(share) if grad is None else grad, share)
+        d_forget, d_write = torch.addcmul(d, d, f, value=-1), torch.addcmul(d, d, i, value=-1).neg()
+        d_forget = d_forget if grad_f is None else d_forget + sigmoid_backward(grad_f, f)
+        return d_forget, d_write if grad_i is None else d_write + sigmoid_backward(grad_i, i)

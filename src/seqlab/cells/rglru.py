@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from seqlab.cells._base import Aux, Pre, State, hint
@@ -84,8 +83,7 @@ class _Decay(torch.autograd.Function):
         return a, scale
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_a: Tensor, grad_scale: Tensor) -> Tensor:
         a, scale = ctx.saved_tensors
-        slope = grad_scale / scale.clamp_min(1 / (2 * MAX_SLOPE))
-        return torch.addcmul(grad_a, slope, a, value=-1).mul_(a)
+        slope: Tensor = grad_scale / scale.clamp_min(1 / (2 * MAX_SLOPE))
+        return torch.mul(torch.addcmul(grad_a, slope, a, value=-1), a)
