@@ -154,6 +154,15 @@ def test_padding_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_batch_may_be_empty(name):
+    rnn = RNN(name, I, H, bidirectional=True)
+    y, state = rnn(torch.zeros(0, T, I), lengths=torch.zeros(0, dtype=torch.int64))
+    y.sum().backward()
+    assert y.shape == (0, T, rnn.output_size)
+    assert all(len(s) == 0 for direction in state[0] for s in direction)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_padding_changes_nothing_in_either_direction(name):
     torch.manual_seed(0)
     rnn = disturbed(RNN(name, I, H, num_layers=2, bidirectional=True))

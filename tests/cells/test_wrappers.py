@@ -140,7 +140,7 @@ def test_weight_drop_really_drops_and_leaves_the_parameter_as_it_was():
 def test_weight_drop_restores_the_parameter_after_an_error():
     cell = build("lstm", weight_drop=0.5)
     whole = cell.innermost.weight_hh
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RequestError, match="x must be"):
         cell.unroll(inputs(B, T, I + 1))
     assert cell.innermost.weight_hh is whole
 

@@ -15,6 +15,8 @@ from seqlab.nn.rnn import RNN, reverse
 
 B, T, I, H = 3, 5, 2, 4  # noqa: E741
 LENGTHS = torch.tensor([2, 5, 1])
+#: A cell with a kernel, and one of each family that loops in its own way.
+FAMILIES = ["lstm", "gru", "sru", "lru", "mlstm"]
 
 
 @pytest.fixture
@@ -172,13 +174,16 @@ def test_a_projection_larger_than_hidden_is_refused():
         (lambda x: x[0], r"x must be \(B, T, 2\) with T at least 1; got \(5, 2\). Add the batch axis"),
         (lambda x: x[..., :1], r"x must be \(B, T, 2\) with T at least 1; got \(3, 5, 1\)"),
         (lambda x: x[:, :0], r"with T at least 1; got \(3, 0, 2\)"),
+        (lambda x: x.tolist(), r"x must be a tensor \(B, T, 2\); got list"),
+        (lambda x: x.half(), "x is torch.float16 and the parameters torch.float64; cast one"),
         (lambda x: x.long(), "floating-point features; got torch.int64. Embed tokens first"),
         (lambda x: x.to("meta"), "x is on meta and the parameters on cpu"),
     ],
 )
-def test_wrong_features_are_refused(x, wrong, words):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_wrong_features_are_refused(x, name, wrong, words):
     with pytest.raises(RequestError, match=words):
-        seeded("gru", I, H)(wrong(x))
+        seeded(name, I, H)(wrong(x))
 
 
 @pytest.mark.parametrize(
@@ -192,9 +197,16 @@ def test_wrong_features_are_refused(x, wrong, words):
         ([2, 1], r"one entry for each of the 3 rows; got \(2,\)"),
     ],
 )
-def test_wrong_lengths_are_refused(x, lengths, words):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_wrong_lengths_are_refused(x, name, lengths, words):
     with pytest.raises(RequestError, match=words):
-        seeded("gru", I, H)(x, lengths=torch.tensor(lengths))
+        seeded(name, I, H)(x, lengths=torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("lengths", ["abc", [1, None, 2], [[1], [2, 3], [4]]])
+def test_lengths_that_are_no_numbers_are_refused(x, lengths):
+    with pytest.raises(RequestError, match="lengths must be whole numbers, one a row; got"):
+        seeded("gru", I, H)(x, lengths=lengths)
 
 
 @pytest.mark.parametrize(
@@ -215,24 +227,73 @@ def test_a_wrong_state_is_refused(x, wrong, words):
         rnn(x, wrong(rnn.initial_state(B)))
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_wrong_state_is_refused_by_every_family(x, name):
+    rnn = seeded(name, I, H)
+    ((first, *others),) = rnn.initial_state(B)
+    number = torch.float32 if first.is_complex() else torch.complex64
+    for wrong, words in (
+        (first[:2], r"state\[0\]\[0\] must be \(3, "),
+        (first.real.to(number), f"state.0..0. must hold numbers like {first.dtype}; got {number}"),
+        (first.new_zeros(first.shape, dtype=torch.int64), "must hold numbers like .*; got torch.int64"),
+        (first.to("meta"), "is on meta and the parameters on cpu"),
+        ({"h": first}, "must be a tensor .*; got dict"),
+    ):
+        with pytest.raises(RequestError, match=words):
+            rnn(x, [(wrong, *others)])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_state_of_another_precision_is_cast(x, name):
+    rnn = seeded(name, I, H)
+    y, last = rnn(x)
+    expected, after = rnn(x, last)
+    wide = [tuple(s.to(torch.complex128 if s.is_complex() else torch.float64) for s in layer) for layer in last]
+    y, cast = rnn(x, wide)
+    assert torch.equal(y, expected)
+    assert [s.dtype for s in cast[0]] == [s.dtype for s in after[0]]
+
+
+def test_a_step_by_hand_and_a_kernel_refuse_other_features(x):
+    cell = make_cell("lstm", I, H)
+    with pytest.raises(RequestError, match=r"x must be one step, \(B, 2\); got \(3, 1\)"):
+        cell(x[:, 0, :1])
+    with pytest.raises(RequestError, match=r"x must be \(B, T, 2\); got \(3, 5, 1\)"):
+        cell.unroll(x[..., :1])
+
+
 def test_a_wrong_aux_is_refused(x):
     rnn = seeded("grud", I, H)
-    with pytest.raises(RequestError, match=r"aux.mask must be \(3, 5, 2\); got \(3, 5\)"):
+    with pytest.raises(RequestError, match=r"aux.mask must be a tensor \(3, 5, 2\); got \(3, 5\)"):
         rnn(x, aux=Aux(mask=torch.ones(B, T)))
-    with pytest.raises(RequestError, match=r"aux.time must be \(3, 5\); got \(3, 5, 2\)"):
+    with pytest.raises(RequestError, match=r"aux.time must be a tensor \(3, 5\); got \(3, 5, 2\)"):
         rnn(x, aux=Aux(time=torch.ones(B, T, I)))
     with pytest.raises(RequestError, match=r"aux must be a seqlab.cells.Aux\(mask, delta, time\); got dict"):
         rnn(x, aux={"mask": x})
+    with pytest.raises(RequestError, match=r"aux.delta must be a tensor \(3, 5, 2\); got list"):
+        rnn(x, aux=Aux(delta=x.tolist()))
+    with pytest.raises(RequestError, match=r"aux.mask is on meta and x on cpu"):
+        rnn(x, aux=Aux(mask=x.to("meta")))
 
 
-def test_non_finite_input_raises_with_its_place_when_asked_to(x):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_non_finite_input_raises_with_its_place_when_asked_to(x, name):
     x[1, 3, 0] = float("nan")
     x[1, 4, 1] = float("inf")
     with pytest.raises(RequestError, match="2 values are not, the first at batch index 1, step 3, feature 0"):
-        seeded("gru", I, H, check_finite=True)(x)
-    assert seeded("gru", I, H)(x)[0].isnan().any()
-    rnn = seeded("gru", I, H, check_finite=True)
+        seeded(name, I, H, check_finite=True)(x)
+    assert seeded(name, I, H)(x)[0].isnan().any()
+    rnn = seeded(name, I, H, check_finite=True)
     rnn(x, lengths=[5, 3, 5])  # in the padding it does no harm
+
+
+def test_a_non_finite_aux_raises_with_its_place_when_asked_to(x):
+    time = torch.arange(T).float().repeat(B, 1)
+    time[2, 4] = float("nan")
+    with pytest.raises(
+        RequestError, match=r"aux.time must be finite; 1 values are not, the first at batch index 2, step 4"
+    ):
+        seeded("grud", I, H, check_finite=True)(x, aux=Aux(time=time))
 
 
 @pytest.mark.parametrize("name", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])

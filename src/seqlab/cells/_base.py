@@ -133,7 +133,12 @@ class RecurrentCell(nn.Module, ABC):
 
         Returns:
             y (B, O) and the state after.
+
+        Raises:
+            RequestError: x is not (B, I).
         """
+        if x.dim() != 2 or x.shape[1] != self.input_size:
+            raise RequestError(f"x must be one step, (B, {self.input_size}); got {tuple(x.shape)}.")
         state = self.initial_state(x.shape[0]) if state is None else state
         pre, state = self.project(x.unsqueeze(1), state, None, aux)
         return self.step(tuple(p[:, 0] for p in pre), state)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from seqlab.cells._base import Aux, State, valid_steps, zero_padding
 from seqlab.cells._gated import GatedCell
+from seqlab.errors import RequestError
 
 #: A gate's pre-activation at which the sigmoid is 0 or 1 exactly, in every floating-point type.
 SHUT = 1e4
@@ -60,6 +61,8 @@ class NativeCell(GatedCell):
         native = self.backend == "native" or (self.backend == "auto" and self._prefers_native(x))
         if not native or mask is not None:
             return super().unroll(x, state, lengths, aux, mask)
+        if x.shape[2] != self.input_size:  # a kernel would read beyond its weights and say nothing
+            raise RequestError(f"x must be (B, T, {self.input_size}); got {tuple(x.shape)}.")
         state = self.initial_state(x.shape[0]) if state is None else state
         padding = None if lengths is None else (~valid_steps(lengths, x.shape[1])).to(x.dtype)
         with nullcontext() if torch.compiler.is_compiling() else _hushed():

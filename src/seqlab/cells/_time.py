@@ -27,7 +27,7 @@ def block_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     # Time first, as x lies in memory, and block by block without a copy of x.
     blocks = x.transpose(0, 1).reshape(-1, *weight.shape[:2]).transpose(0, 1)
     y = blocks @ weight if bias is None else torch.baddbmm(bias.reshape(len(weight), 1, -1), blocks, weight)
-    return y.transpose(0, 1).reshape(x.shape[1], x.shape[0], -1).transpose(0, 1)
+    return y.transpose(0, 1).reshape(x.shape[1], x.shape[0], len(weight) * weight.shape[2]).transpose(0, 1)
 
 
 def widen(pre: Pre) -> Pre:

@@ -76,7 +76,7 @@ class GatedDeltaNet(MatrixCell):
         qkv, gate, beta, alpha = linear(x, self.input.weight, None, *self.sizes)
         qkv, tail = self.conv(qkv, state[1], lengths)
         parts = torch.split(F.silu(qkv), [self.hidden_size, self.hidden_size, self.values], -1)
-        q, k, v = (p.reshape(*p.shape[:2], self.num_heads, -1) for p in parts)
+        q, k, v = (p.reshape(*p.shape[:2], self.num_heads, p.shape[2] // self.num_heads) for p in parts)
         q, k = (p * torch.rsqrt(p.square().sum(-1, keepdim=True) + 1e-6) for p in (q, k))
         log_alpha = -self.a.exp() * F.softplus(alpha + self.dt_bias)
         beta = torch.sigmoid(beta) * (2 if self.allow_neg_eigval else 1)

@@ -29,7 +29,7 @@ class IndRNN(ElementwiseCell):
 
     def __init__(self, input_size: int, hidden_size: int, clamp: float | None = None, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)
-        if clamp is not None and clamp <= 0:
+        if clamp is not None and not clamp > 0:
             raise RequestError(f"clamp must be above zero, or null for no bound; got {clamp}.")
         self.clamp = clamp
         self.input = nn.Linear(input_size, hidden_size, bias)

@@ -44,6 +44,8 @@ class LRU(LinearCell):
             raise RequestError(f"num_modes must be at least 1; got {modes}.")
         if not 0 <= r_min < r_max <= 1:
             raise RequestError(f"The ring must have 0 <= r_min < r_max <= 1; got r_min={r_min}, r_max={r_max}.")
+        if not max_phase > 0:
+            raise RequestError(f"max_phase must be above zero, an angle in radians; got {max_phase}.")
         self.num_modes = modes
         radius_squared = torch.rand(modes) * (r_max**2 - r_min**2) + r_min**2
         phase = max_phase * torch.rand(modes).clamp_min(1e-7)
@@ -71,7 +73,7 @@ class LRU(LinearCell):
         skip = linear(x, self.d, None, self.hidden_size)[0] if self.d.dim() == 2 else x * self.d
         # Real and imaginary rows of B alternate, so that the product is a complex tensor as it lies.
         weight = (self.gamma.exp()[:, None, None] * self.b).flatten(0, 1)
-        drive = linear(x, weight, None, len(weight))[0].reshape(*x.shape[:2], -1, 2)
+        drive = linear(x, weight, None, len(weight))[0].reshape(*x.shape[:2], self.num_modes, 2)
         return (skip, torch.view_as_complex(drive.to(torch.promote_types(drive.dtype, torch.float32)))), state
 
     def coefficients(self, pre: Pre) -> tuple[Tensor, Tensor]:

@@ -88,7 +88,7 @@ class MLSTM(MatrixCell):
         c = F.silu(conv)
         q, k, v = block_linear(c, self.q), block_linear(c, self.k), block_linear(u, self.v)
         write, forget = self.gates(torch.cat([q, k, v], -1)).chunk(2, -1)
-        q, k, v = (p.reshape(*p.shape[:2], self.num_heads, -1) for p in (q, k, v))
+        q, k, v = (p.reshape(*p.shape[:2], self.num_heads, p.shape[2] // self.num_heads) for p in (q, k, v))
         return (q, k * k.shape[-1] ** -0.5, v, write, F.logsigmoid(forget), c, z), (*state[:3], tail)
 
     def recur(self, pre: Pre, memory: State) -> tuple[Tensor, State]:

@@ -14,6 +14,7 @@ from seqlab.cells._base import RecurrentCell, valid_steps, zero_padding
 from seqlab.config import check_arguments
 from seqlab.errors import RequestError
 from seqlab.nn._inputs import check_aux, check_features, check_finite, check_lengths, check_state
+from seqlab.nn.state import map_state
 
 #: One layer's state: the cell's, or (forward's, backward's) where bidirectional.
 LayerState: TypeAlias = "State | tuple[State, State]"
@@ -102,7 +103,8 @@ class RNN(nn.Module):
         start = self.initial_state(x.shape[0])
         if state is not None:
             check_state(state, start)
-            start = tuple(state)
+            # A state from a region in mixed precision may be narrower than the parameters.
+            start = cast("tuple[LayerState, ...]", map_state(lambda s, like: s.to(like.dtype), tuple(state), start))
         after = []
         for number, (cells, layer_state) in enumerate(zip(self._cells(), start, strict=True)):
             x = self.dropout(x) if number else x
@@ -122,12 +124,17 @@ class RNN(nn.Module):
         self, x: Tensor, lengths: Tensor | Sequence[int] | None, aux: Aux | None
     ) -> tuple[Tensor, Tensor | None, Aux | None]:
         """Return what came in, with zeros for whatever stands at padded steps."""
-        check_features(x, self.input_size, next(self.parameters()).device)
+        check_features(x, self.input_size, next(self.parameters()))
         lengths = None if lengths is None else check_lengths(lengths, x)
         x = zero_padding(x, lengths)
         if self.check_finite:
             check_finite(x)
-        return x, lengths, None if aux is None else check_aux(aux, x, lengths)
+        if aux is not None:
+            aux = check_aux(aux, x, lengths)
+            for name, value in aux._asdict().items():
+                if self.check_finite and value is not None:
+                    check_finite(value, f"aux.{name}")
+        return x, lengths, aux
 
     def _cells(self) -> list[list[RecurrentCell]]:
         return [[cast(RecurrentCell, c) for c in cast(nn.ModuleList, cells)] for cells in self.layers]
