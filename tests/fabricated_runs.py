@@ -133,7 +133,17 @@ def write_full_runs(root: Path, cells: Mapping[str, float], seeds: int = 3, data
             write_predictions(folder, prediction, target)
             write_curves(folder, [score * (1 + 3 * 0.7**epoch) + 0.01 * rng.random() for epoch in range(15)])
             norms = np.stack([np.exp(-spread * np.arange(steps)[::-1] * rate)[None] for rate in (2.0, 1.0)])
-            flow = {"epochs": [0, 14], "layers": ["layer 0"], "gradient_norm": norms.tolist()}
+            flow = {
+                "sequences": 128,
+                "epochs": [0, 14],
+                "layers": ["layer 1"],
+                "gradient_norm": norms.tolist(),
+                "memory_norm": [[(norms[epoch, 0] ** 0.5).tolist() if cell == "lstm" else None] for epoch in (0, 1)],
+                "gates": [
+                    [{"z": [0.0, 0.01]} if cell == "gru" else {}],
+                    [{"z": [0.125, 0.5]} if cell == "gru" else {}],
+                ],
+            }
             (folder / "gradient_flow.json").write_text(json.dumps(flow), encoding="utf-8")
     failed = record("elman", 0, None, data=data, status="failed", error="RunError: the loss is nan at step 3")
     write_run(root / "elman" / "seed-0", failed)

@@ -1,8 +1,10 @@
 """The page: its sections, its escaping, its drawings, and what a browser makes of it."""
 
+import json
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from seqlab.compare import compare
 from seqlab.errors import RequestError, RunError
 from seqlab.report import report
 from seqlab.report.curves import curve_plot, read_curve
-from seqlab.report.gradients import gradient_plots
+from seqlab.report.gradients import gate_table, gradient_plots, read_flows
 from seqlab.report.outputs import confusion_plot, forecast_plot
 from seqlab.report.plots import rank_plot, score_plot
 from seqlab.runs import Run
@@ -86,8 +88,9 @@ def test_every_section_is_there(full):
         "Confusion matrix",
         "Score against seconds",
         "Score against parameters",
-        "Gradient flow at the start",
-        "Gradient flow at the end",
+        "Gradient flow before training",
+        "Gradient flow after 14 epochs",
+        "Gates: shares of their values below 0.1 (closed) and above 0.9 (open)",
         "Over all data sets",
         "Ranks",
         "What differs in the settings",
@@ -241,13 +244,55 @@ def test_ranks_name_what_is_not_told_apart(full):
 
 
 def test_gradient_flow_names_what_reaches_the_first_step(full, tmp_path):
-    start, end = gradient_plots(compare(full / "co2").sections[0], "p")
+    start, end = gradient_plots(read_flows(compare(full / "co2").sections[0]), "p")
     assert "gru: 0.000101 of the last step's norm reaches the first" in start.alt  # exp(-0.2 * 23 * 2)
     assert "gru: 0.0101 of the last step's norm reaches the first" in end.alt
     folder = write_run(tmp_path / "0", record())
     (folder / "gradient_flow.json").write_text('{"epochs": [0], "layers": [], "gradient_norm": [[1.0]]}')
     with pytest.raises(RunError, match=r"gradient_flow.json is corrupt \(gradient_norm has the shape \(1, 1\)\)"):
         report(tmp_path)
+
+
+def flows(folder: Path, **changes):
+    """The flow that a report reads of one run, all of whose table is in ``changes`` or made up."""
+    table = {
+        "epochs": [0, 3],
+        "layers": ["layer 1", "layer 1, backward"],
+        "gradient_norm": [[[1e-60, None, 0.0, 2.0], [1.0] * 4], [[8.0, 4.0, 2.0, 1.0], [1.0] * 4]],
+        "memory_norm": [[[0.5, 1.0, 2.0, 4.0], None], [[1.0] * 4, None]],
+        "gates": [[{"f": [0.0, 0.25]}, {}], [{"f": [0.01, None]}, {}]],
+    }
+    (write_run(folder / "0", record("lstm")) / "gradient_flow.json").write_text(json.dumps({**table, **changes}))
+    return read_flows(compare(folder).sections[0])
+
+
+def test_gradient_flow_reads_the_forward_direction_and_what_was_not_finite(tmp_path):
+    found = flows(tmp_path)
+    start, end = gradient_plots(found, "p")
+    assert "lstm: 5.00e-61 of the last step's norm reaches the first (of c's 0.125)." in start.alt
+    assert start.caption.endswith("What is below 1e-40 has left the axis.")
+    assert "lstm: 8 of the last step's norm reaches the first (of c's 1)." in end.alt
+    assert (start.title, end.title) == ("Gradient flow before training", "Gradient flow after 3 epochs")
+    assert gate_table(found).columns[2:] == ["closed, epoch 0", "open, epoch 0", "closed, epoch 3", "open, epoch 3"]
+    assert gate_table(found).rows == [["lstm", "f", "0.0 %", "25.0 %", "1.0 %", "-"]]
+
+
+def test_cells_without_gates_have_no_table(tmp_path):
+    assert gate_table(flows(tmp_path, gates=[[{}, {}], [{}, {}]])) is None
+
+
+def test_figures_are_files_that_stand_alone(tmp_path, capsys):
+    flows(tmp_path)
+    page, folder = tmp_path / "report.html", str(tmp_path)
+    assert main(["report", folder, "--figures", folder]) == 0
+    drawings = sorted(tmp_path.glob("*.svg"))
+    assert "co2-gradient-flow-before-training.svg" in [file.name for file in drawings]
+    assert len(drawings) == len(Page(page.read_text()).drawings)
+    for file in drawings:
+        assert ElementTree.parse(file).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        assert "var(" not in file.read_text()
+    assert main(["report", folder, "--figures", str(tmp_path / "none")]) == 2
+    assert "--figures expects a folder that exists" in capsys.readouterr().err
 
 
 # --- a browser ---

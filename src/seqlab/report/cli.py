@@ -26,7 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     asked = _parser().parse_args(arguments)
     options = {name: getattr(asked, name) for name in _SHARED}
-    file = report(asked.folder, asked.output, command=shlex.join(["seqlab", "report", *arguments]), **options)
+    command = shlex.join(["seqlab", "report", *arguments])
+    file = report(asked.folder, asked.output, figures=asked.figures, command=command, **options)
     sys.stdout.write(f"Report: {file}\n")
     return 0
 
@@ -38,6 +39,7 @@ def report(
     folders: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     *,
+    figures: str | os.PathLike[str] | None = None,
     command: str | None = None,
     **options: Any,
 ) -> Path:
@@ -46,6 +48,7 @@ def report(
     Args:
         folders: where to look for runs.
         output: the file; ``report.html`` in the first folder by default. An earlier report is replaced.
+        figures: a folder for the drawings, each as an SVG file of its own; None for none.
         command: what the page names as the way to make it again.
         options: as ``compare`` takes them, ``runs`` and ``examples`` left out.
 
@@ -53,7 +56,12 @@ def report(
         RequestError: as ``compare``; or the output is no place for a report.
         RunError: as ``compare``; or the page can't be written.
     """
-    from seqlab.report.page import render, write  # matplotlib and jinja2: not for `seqlab report --help`
+    from seqlab.report.page import (
+        make_parts,
+        render,
+        write,
+        write_figures,
+    )  # matplotlib and jinja2: not for `seqlab report --help`
 
     places = [folders] if isinstance(folders, str | os.PathLike) else list(folders)
     if not places:
@@ -61,7 +69,10 @@ def report(
     file = Path(output) if output else Path(places[0]) / FILE
     names = [os.fspath(place) for place in places]
     comparison = compare(places, examples=True, **options)
-    write(render(comparison, command or shlex.join(["seqlab", "report", *names])), file)
+    parts = make_parts(comparison)
+    if figures is not None:
+        write_figures(comparison, parts, Path(figures))
+    write(render(comparison, parts, command or shlex.join(["seqlab", "report", *names])), file)
     return file
 
 
@@ -73,4 +84,5 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_options(parser)
     parser.add_argument("--output", help=f"the page; default: {FILE} in the first folder")
+    parser.add_argument("--figures", help="a folder for the drawings, each as an SVG file of its own")
     return parser

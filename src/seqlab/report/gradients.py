@@ -1,14 +1,21 @@
-"""Gradient flow: how much of the loss's gradient reaches each step back in time, from ``gradient_flow.json``.
+"""Gradient flow: how much of the loss's gradient reaches each step back in time, and how far the gates are open.
 
-The file holds ``epochs`` (e numbers), ``layers`` (l names) and ``gradient_norm`` (e, l, T): the norm of dL/dh_t.
+``gradient_flow.json`` holds ``epochs`` (e numbers), ``layers`` (l names), ``gradient_norm`` (e, l, T), the norm of
+dL/dh_t, ``memory_norm`` of the same shape with null for a layer without a memory, and ``gates`` (e, l), gate to
+[closed, open] shares. A number that was not finite is null.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from seqlab.compare import Section
@@ -17,62 +24,145 @@ from seqlab.compare.wording import number
 from seqlab.errors import RunError
 from seqlab.report.curves import MOST
 from seqlab.report.svg import Plot, drawing, inline, legend_below, log_axis, series_colour
+from seqlab.runs.record import FLOW_FILE
+from seqlab.table import Table
 
-FLOW_FILE = "gradient_flow.json"
+#: The lowest share that has room on the axis; what is less leaves it.
+LEAST = 1e-40
+Norms = NDArray[np.float64]
 
 
-def read_flow(row: Row) -> dict[str, Any] | None:
-    """Return the first recorded gradient flow of a row's runs; None without one.
+@dataclass(frozen=True)
+class Flow:
+    """The gradient flow of a row's last layer (of two directions the forward one).
+
+    Attributes:
+        label: the row's.
+        place: of the row in its table, which decides its colour.
+        epochs: e numbers, 0 the untrained model.
+        hidden: (e, T) norms of dL/dh_t; NaN where they were not finite.
+        memory: (e, T) norms of dL/dc_t; None without a memory.
+        gates: e mappings of gate to its closed and open share.
+    """
+
+    label: str
+    place: int
+    epochs: list[int]
+    hidden: Norms
+    memory: Norms | None
+    gates: list[dict[str, list[float | None]]]
+
+
+def read_flows(section: Section) -> list[Flow]:
+    """Return the first recorded gradient flow of each of the best rows that has one.
 
     Raises:
-        RunError: the file is not what it should be.
+        RunError: a file is not what it should be.
     """
+    return [flow for place, row in enumerate(section.rows[:MOST]) if (flow := _read(row, place)) is not None]
+
+
+def _read(row: Row, place: int) -> Flow | None:
     for run in row.group.runs:
         file = run.folder / FLOW_FILE
         if not file.is_file():
             continue
         try:
-            flow = json.loads(file.read_text(encoding="utf-8"))
-            norms = np.array(flow["gradient_norm"], dtype=np.float64)
-            if norms.ndim != 3 or norms.shape[:2] != (len(flow["epochs"]), len(flow["layers"])):
-                raise ValueError(f"gradient_norm has the shape {norms.shape}")
-        except (ValueError, KeyError, TypeError, OSError) as error:
+            return _flow(json.loads(file.read_text(encoding="utf-8")), row.label, place)
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
             raise RunError(f"{file} is corrupt ({error}). Delete it to report without it.") from error
-        return {"epochs": flow["epochs"], "layers": flow["layers"], "norms": norms}
     return None
 
 
-def gradient_plots(section: Section, name: str) -> list[Plot]:
-    """Draw, before and after training, each row's gradient norm of the last layer by distance from the end."""
-    flows = [(place, row, flow) for place, row in enumerate(section.rows[:MOST]) if (flow := read_flow(row))]
+def _flow(table: dict[str, Any], label: str, place: int) -> Flow:
+    epochs, layers = table["epochs"], table["layers"]
+    norms = np.array(table["gradient_norm"], dtype=np.float64)
+    if norms.ndim != 3 or norms.shape[:2] != (len(epochs), len(layers)):
+        raise ValueError(f"gradient_norm has the shape {norms.shape}")
+    last = max(number for number, name in enumerate(layers) if "backward" not in name)
+    memory = [layer[last] for layer in table["memory_norm"]]
+    return Flow(
+        label,
+        place,
+        epochs,
+        norms[:, last],
+        None if memory[0] is None else np.array(memory, dtype=np.float64),
+        [layer[last] for layer in table["gates"]],
+    )
+
+
+def gradient_plots(flows: Sequence[Flow], name: str) -> list[Plot]:
+    """Draw, before and after training, each row's gradient norm by the number of steps back from the last."""
     if not flows:
         return []
-    plots = [_flow_plot(flows, 0, f"{name}-first")]
-    if any(len(flow["epochs"]) > 1 for _, _, flow in flows):
-        plots.append(_flow_plot(flows, -1, f"{name}-last"))
+    plots = [_plot(flows, 0, f"{name}-first")]
+    if any(len(flow.epochs) > 1 for flow in flows):
+        plots.append(_plot(flows, -1, f"{name}-last"))
     return plots
 
 
-def _flow_plot(flows: list[tuple[int, Row, dict[str, Any]]], which: int, name: str) -> Plot:
-    title = "Gradient flow at the start" if which == 0 else "Gradient flow at the end"
-    spoken, shares = [], []
+def _plot(flows: Sequence[Flow], which: int, name: str) -> Plot:
+    epochs = {flow.epochs[which] for flow in flows}
+    title = "Gradient flow before training" if epochs == {0} else f"Gradient flow {_after(epochs)}"
+    spoken, seen = [], [1.0]
     with drawing() as (figure, axes):
-        for place, row, flow in flows:
-            share = _share_of_last(flow["norms"][which, -1])
-            shares += share.tolist()
-            back = np.arange(len(share))[::-1]
-            axes.plot(back, share, color=series_colour(place), label=f"{row.label}, epoch {flow['epochs'][which]}")
-            spoken.append(f"{row.label}: {number(float(share[0]))} of the last step's norm reaches the first")
-        log_axis(axes.yaxis, shares)
-        axes.set_xlabel("steps before the end")
-        axes.set_ylabel("norm, share of the last step's")
+        for flow in flows:
+            label = flow.label if len(epochs) == 1 else f"{flow.label}, epoch {flow.epochs[which]}"
+            share = _draw(axes, flow.hidden[which], "-", label, flow.place, seen)
+            spoken.append(f"{label}: {number(share)} of the last step's norm reaches the first")
+            if flow.memory is not None:
+                share = _draw(axes, flow.memory[which], "--", f"{label}, c", flow.place, seen)
+                spoken[-1] += f" (of c's {number(share)})"
+        log_axis(axes.yaxis, (max(min(seen), LEAST), max(seen)))
+        if axes.get_yscale() == "log":
+            axes.set_ylim(max(min(seen) / 3, LEAST), max(seen) * 3)
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+        axes.set_xlabel("steps back in time")
+        axes.set_ylabel("share of the last norm")
         legend_below(figure, axes)
         alt = f"{title}, norm of dL/dh by time step. {'; '.join(spoken)}."
         svg = inline(figure, name, alt)
-    return Plot(title, alt, svg, "Last layer; a line that falls fast forgets.")
+    caption = "Norm of dL/dh in the last layer, of one run each; a line that falls fast forgets."
+    left = f" What is below {LEAST:g} has left the axis." if min(seen) < LEAST else ""
+    return Plot(title, alt, svg, caption + left)
 
 
-def _share_of_last(norms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return norms (T,) over the last one, with what underflowed held on the axis."""
-    last = norms[-1] if norms[-1] > 0 else 1.0
-    return np.maximum(norms / last, 1e-30)
+def _after(epochs: set[int]) -> str:
+    return f"after {next(iter(epochs))} epochs" if len(epochs) == 1 else "after training"
+
+
+def _draw(axes: Axes, norms: Norms, style: str, label: str, place: int, seen: list[float]) -> float:
+    """Draw norms (T,) over the last one, note what there is to see, and return what reaches the first step."""
+    share = norms / norms[-1] if norms[-1] > 0 else norms
+    visible = np.where(share > 0, share, np.nan)  # zero has no place on a logarithmic axis
+    axes.plot(np.arange(len(share))[::-1], visible, style, color=series_colour(place), label=label)
+    seen += visible[np.isfinite(visible)].tolist()
+    return float(share[0])
+
+
+def _power(value: float) -> str:
+    """Return 1e-8 for a power of ten and a plain number for one, as an axis has room for."""
+    return "1" if value == 1 else f"1e{round(math.log10(value))}" if value > 0 else "0"
+
+
+def gate_table(flows: Sequence[Flow]) -> Table | None:
+    """Return how much of each gate is closed and open before and after training; None where no row has gates."""
+    rows = [
+        [flow.label, gate, *map(_share, [*flow.gates[0][gate], *flow.gates[-1][gate]])]
+        for flow in flows
+        for gate in flow.gates[0]
+    ]
+    if not rows:
+        return None
+    first, last = (_epoch([flow.epochs[which] for flow in flows]) for which in (0, -1))
+    columns = ["", "gate", f"closed, {first}", f"open, {first}", f"closed, {last}", f"open, {last}"]
+    title = "Gates: shares of their values below 0.1 (closed) and above 0.9 (open)"
+    return Table(title, columns, rows)
+
+
+def _epoch(numbers: Sequence[int]) -> str:
+    return f"epoch {numbers[0]}" if len(set(numbers)) == 1 else f"epochs {min(numbers)} to {max(numbers)}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

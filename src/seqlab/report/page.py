@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from seqlab.compare.render import rank_table, section_tables, seed_table
 from seqlab.compare.wording import listed
 from seqlab.errors import RequestError, RunError
 from seqlab.report.curves import curve_plot
-from seqlab.report.gradients import gradient_plots
+from seqlab.report.gradients import gate_table, gradient_plots, read_flows
 from seqlab.report.outputs import confusion_plot, forecast_plot
 from seqlab.report.plots import cost_plots, rank_plot, score_plot
-from seqlab.report.svg import Plot
+from seqlab.report.svg import Plot, standalone
 from seqlab.runs import Run
 from seqlab.runs.files import write_text
 from seqlab.table import Table
@@ -42,14 +43,16 @@ class Part:
     seeds: Table
     plots: list[Plot]
     gradients: list[Plot]
+    gates: Table | None
     settings: Table | None
 
 
-def render(comparison: Comparison, command: str) -> str:
+def render(comparison: Comparison, parts: Sequence[Part], command: str) -> str:
     """Return the page.
 
     Args:
         comparison: what to show.
+        parts: made by ``make_parts``.
         command: what makes the page again.
     """
     environment = Environment(loader=PackageLoader("seqlab.report"), autoescape=True, undefined=StrictUndefined)
@@ -58,13 +61,41 @@ def render(comparison: Comparison, command: str) -> str:
         version=__version__,
         mark=MARK,
         question=question(comparison),
-        parts=[_part(section, comparison, number) for number, section in enumerate(comparison.sections)],
+        parts=parts,
         ranks=ranks and {"table": rank_table(ranks), "plot": rank_plot(ranks), "left_out": listed(ranks.left_out)},
         notes=comparison.notes,
         left_out=comparison.left_out,
         tally=tally(comparison.left_out),
         repeat=_repeat(comparison, command),
     )
+
+
+def make_parts(comparison: Comparison) -> list[Part]:
+    """Return each data set's part of the page."""
+    return [_part(section, comparison, number) for number, section in enumerate(comparison.sections)]
+
+
+def write_figures(comparison: Comparison, parts: Sequence[Part], folder: Path) -> None:
+    """Write every drawing to an SVG file of its own, named by data and title.
+
+    Raises:
+        RequestError: the folder does not exist.
+        RunError: a file can't be written.
+    """
+    if not folder.is_dir():
+        raise RequestError(f"--figures expects a folder that exists; got {folder}.")
+    plots = {f"{part.section.name} {p.title}": p for part in parts for p in [*part.plots, *part.gradients]}
+    if comparison.ranks:
+        plots["ranks"] = rank_plot(comparison.ranks)
+    try:
+        for title, plot in plots.items():
+            write_text(folder / _file_name(title), standalone(plot) + "\n")
+    except OSError as error:
+        raise RunError(f"A figure can't be written to {folder}: {error.strerror or error}. See --figures.") from error
+
+
+def _file_name(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") + ".svg"
 
 
 def write(page: str, file: Path) -> None:
@@ -95,7 +126,7 @@ def _part(section: Section, comparison: Comparison, number: int) -> Part:
         confusion_plot(section, f"{name}-confusion"),
         *cost_plots(section, f"{name}-costs"),
     ]
-    settings = config_differences(section.rows)
+    settings, flows = config_differences(section.rows), read_flows(section)
     return Part(
         section=section,
         anchor=name,
@@ -103,7 +134,8 @@ def _part(section: Section, comparison: Comparison, number: int) -> Part:
         tables=section_tables(section, comparison),
         seeds=seed_table(section, comparison),
         plots=[plot for plot in plots if plot is not None],
-        gradients=gradient_plots(section, f"{name}-gradients"),
+        gradients=gradient_plots(flows, f"{name}-gradients"),
+        gates=gate_table(flows),
         settings=Table("", ["setting", *(row.label for row in section.rows)], [[k, *v] for k, v in settings.items()])
         if settings
         else None,

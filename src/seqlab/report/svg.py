@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -124,3 +125,14 @@ def inline(figure: Figure, name: str, alt: str) -> Markup:
     # Markup.format escapes the text: names of runs and groups are other people's.
     head = Markup('xmlns:xlink="http://www.w3.org/1999/xlink" role="img" aria-label="{}"').format(alt)
     return Markup(text.replace("@", str(head), 1))
+
+
+def standalone(plot: Plot) -> str:
+    """Return a drawing as the text of an SVG file: the page's light colours on white."""
+    css = Path(__file__).with_name("templates").joinpath("style.css").read_text(encoding="utf-8")
+    text = str(plot.svg)
+    for variable, colour in re.findall(r"(--[\w-]+): (#\w+);", css.partition("@media")[0]):
+        text = text.replace(f"var({variable})", colour)
+    width, height = re.search(r"viewBox=\"0 0 ([\d.]+) ([\d.]+)\"", text).groups()  # type: ignore[union-attr]
+    size = f'width="{float(width) * 1.5:.0f}" height="{float(height) * 1.5:.0f}"'
+    return text.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" {size} style="background: #fff" ', 1)
