@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from seqlab.training.request import Request
 from seqlab.training.resume import Resume
 from seqlab.training.scoring import Scores, metric_identities, plain_loader, score
 from seqlab.training.surroundings import kept_switches, log_file, orderly_signals, quiet, steps_end_first
+from seqlab.training.trackers import Tracker, followed
 from seqlab.training.trainer import make_loggers, make_trainer, process_rank, settings, total_steps
 
 log = logging.getLogger("seqlab")
@@ -81,7 +83,7 @@ def run_request(request: Request) -> Run:
             return _recorded(_fresh_run(request, task, data), request, task, data)
 
 
-def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) -> Run:
+def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData, trackers: Sequence[Tracker] = ()) -> Run:
     """Fit, choose the best checkpoint on validation, and score every split once."""
     began = time.monotonic()
     node, folder = request.config["trainer"], request.folder
@@ -95,7 +97,7 @@ def _work(run: Run, request: Request, task: SequenceTask, data: SequenceData) ->
     timer = StepTimer()
     diagnostics = make_diagnostics(request.config, data, folder)
     callbacks = [Guard(folder, own.skip_nan), timer, *_bar(request, task, node), *diagnostics, resume]
-    trainer = make_trainer(node, task, folder, loggers, callbacks)
+    trainer = make_trainer(node, task, folder, [*loggers, *trackers], callbacks)
     rank, world = trainer.global_rank, trainer.world_size
     loader = _train_loader(request, data, rank, world)
     task.total_steps = total_steps(node, len(loader))
@@ -248,7 +250,8 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
     for name, text in data.artifacts().items():
         write_text(run.folder / name, text)
     try:
-        done = _work(run, request, task, data)
+        with followed(run) as trackers:
+            done = _work(run, request, task, data, trackers)
     except (KeyboardInterrupt, SystemExit) as stop:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning leaves Ctrl-C ignored
@@ -269,6 +272,8 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
             raise told from error
         raise
     done.save()
+    for tracker in trackers:
+        tracker.close(done)
     screen.show_run(done, fresh=True)
     return done
 

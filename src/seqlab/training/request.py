@@ -124,6 +124,7 @@ def make_request(
         config = _plain_config(full)
         check_request(config)
         check_trainer(config["trainer"])
+        check_loggers(config.get("logger"))
         check_diagnostics(config.get("diagnostics"))
         fingerprint = _fingerprint(config["data"], {} if fingerprints is None else fingerprints)
         where = folder or Path(config["output_dir"]) / config["name"] / _folder_name(config, choices, fingerprint)
@@ -226,6 +227,14 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
 
     check_arguments("trainer", Trainer.__init__, {k: v for k, v in trainer.items() if k not in OWN_KEYS})
     settings(trainer)
+
+
+def check_loggers(loggers: Mapping[str, Any] | None) -> None:
+    """Refuse trackers whose package is not there."""
+    if loggers and set(loggers) - {"csv"}:
+        from seqlab.training.trackers import check_trackers
+
+        check_trackers(loggers)
 
 
 def check_diagnostics(node: Mapping[str, Any] | None) -> None:

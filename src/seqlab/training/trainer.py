@@ -110,7 +110,7 @@ def _skipped(on_nan: Any) -> int:
 
 
 def make_loggers(node: Mapping[str, Any] | None, folder: Path, at_step: int | None) -> list[Logger]:
-    """Return the loggers of a run, all writing below its folder.
+    """Return the loggers of a run, all writing below its folder; trackers (``trackers.py``) are left out.
 
     Args:
         node: the logger group.
@@ -118,12 +118,15 @@ def make_loggers(node: Mapping[str, Any] | None, folder: Path, at_step: int | No
         at_step: optimiser steps at the checkpoint that the run goes on from; None for a fresh one.
     """
     from seqlab.training.loggers import MetricsFile
+    from seqlab.training.trackers import is_tracker
 
     loggers: list[Logger] = []
     for name, value in (node or {}).items():
         if name == "csv":
             if value:
                 loggers.append(MetricsFile(folder / METRICS_FILE))
+        elif is_tracker(value):
+            continue
         elif isinstance(value, Mapping) and value.get("_target_", "").endswith(".TensorBoardLogger"):
             extra = {"purge_step": at_step} if at_step is not None else {}
             given = {"save_dir": str(folder), "name": "tensorboard", "version": "", **extra}
