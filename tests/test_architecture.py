@@ -26,10 +26,11 @@ ORDER = (
     ("runs",),
     ("training",),
     ("restore",),
-    ("evaluate", "predict", "listing", "doctor", "rerun", "reproduce"),
+    ("evaluate", "predict", "listing", "doctor", "rerun"),
     ("sweep",),
     ("table", "compare"),
     ("report",),
+    ("reproduce",),
     ("__main__",),
 )
 RANK = {name: place for place, names in enumerate(ORDER) for name in names}

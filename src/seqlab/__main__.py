@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": ("seqlab.compare", "set runs side by side: mean, interval, differences"),
     "report": ("seqlab.report", "write one HTML page about runs"),
     "rerun": ("seqlab.rerun", "repeat a finished run from its folder and say whether it came out the same"),
+    "reproduce": ("seqlab.reproduce", "run a published result's experiment and set ours beside the paper's"),
     "list": ("seqlab.listing", "list the options of a config group: cells, data, experiments, ..."),
     "doctor": ("seqlab.doctor", "check versions, devices, threads, folders and extras of this machine"),
 }

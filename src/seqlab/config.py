@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import os
 import types
 import typing
@@ -88,9 +89,19 @@ def load(group: str, name: str) -> dict[str, Any]:
 
 def header(group: str, name: str) -> list[str]:
     """Return the fields of an option's first line: ``# what it is | authors year | source``."""
+    return [field.strip() for field in next(iter(comments(group, name)), "").split("|")]
+
+
+def comments(group: str, name: str) -> list[str]:
+    """Return the comment lines that an option's file opens with, without their ``# ``; ``@package`` is left out."""
     lines = config_file(group, name).read_text(encoding="utf-8").splitlines()
-    comment = next((line for line in lines if line.startswith("# ") and not line.startswith("# @package")), "# ")
-    return [field.strip() for field in comment[2:].split("|")]
+    opening = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return [line.removeprefix("#").removeprefix(" ") for line in opening if not line.startswith("# @package")]
+
+
+def is_reproduction(experiment: str) -> bool:
+    """Return whether an experiment's header names the source of a published result."""
+    return any(line.startswith("source:") for line in comments("experiment", experiment))
 
 
 def trust(package: str) -> None:

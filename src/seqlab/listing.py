@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from seqlab.config import add_search_path, conf_dir, header, options, trust
+from seqlab.config import add_search_path, conf_dir, header, is_reproduction, options, trust
 from seqlab.errors import RequestError, did_you_mean
 
 #: What people type for a group, beside its own name.
@@ -47,12 +47,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def option_rows(group: str) -> list[dict[str, Any]]:
-    """Return one row an option: its name and the fields of its first line."""
+    """Return one row an option: its name and the fields of its first line, and whether `seqlab reproduce` takes it."""
     titles = {"experiment": ("expects", "takes")}.get(group, ("by", "source"))
     rows = []
     for name in options(group):
         fields = [*header(group, name), "", ""]
-        rows.append({"name": name, "what it is": fields[0], titles[0]: fields[1], titles[1]: fields[2]})
+        row = {"name": name, "what it is": fields[0], titles[0]: fields[1], titles[1]: fields[2]}
+        if group == "experiment":
+            row["published"] = "yes" if is_reproduction(name) else ""
+        rows.append(row)
     return rows
 
 

@@ -1,0 +1,3 @@
+"""Published results: run what a preset's header promises, set it beside the paper's number, keep the ledger."""
+
+from seqlab.reproduce.cli import main as main
