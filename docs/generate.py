@@ -65,9 +65,10 @@ TRAINER = (
 
 def prose(text: str) -> str:
     """Return docstring text as Markdown: ``code`` as `code`, and nothing else taken for a mark."""
-    parts = re.split(r"(``[^`]+``)", text)
+    parts = re.split(r"(``[^`]+``|`[^`]+`)", text)
     return "".join(
-        f"`{part[2:-2]}`" if part.startswith("``") else part.replace("*", "\\*").replace("<", "&lt;") for part in parts
+        f"`{part.strip('`')}`" if part.startswith("`") else part.replace("*", "\\*").replace("<", "&lt;")
+        for part in parts
     )
 
 
@@ -119,8 +120,12 @@ def remarks(group: str, name: str) -> dict[str, str]:
 
 
 def comments(text: str) -> dict[str, str]:
-    """Return the remark behind each key of a yaml's top level."""
-    return dict(re.findall(r"^(\w+):.*? # (.+)$", text, re.MULTILINE))
+    """Return the remark behind each key of a yaml, of keys within a key as ``key.inner``."""
+    found, outer = {}, ""
+    for indent, key, remark in re.findall(r"^( *)(\w+):(?:.*? # (.+))?", text, re.MULTILINE):
+        outer = outer if indent else key
+        found[f"{outer}.{key}" if indent else key] = remark
+    return {key: remark for key, remark in found.items() if remark}
 
 
 def defaults_of(cls: type) -> dict[str, Any]:
@@ -153,10 +158,14 @@ def keys_of(group: str, name: str, cls: type | None = None) -> str:
     """Return the table of an option's keys: what the class says they mean, or else the remarks of the yaml."""
     rows = []
     for key, value in keys(group, name).items():
-        said = (meaning(cls, key) if cls else "") or remarks(group, name).get(key, "")
-        if isinstance(value, Mapping) and "_target_" in value:
-            said = said or f"``{value['_target_']}`` and its arguments"
-        rows.append((f"`{key}`", code(value), prose(said)))
+        if isinstance(value, Mapping) and "_target_" in value:  # a logger
+            rows.append((f"`{key}`", code(value["_target_"]), "the class; more of its arguments may be added by `+`"))
+            entries = {f"{key}.{k}": v for k, v in value.items() if k != "_target_"}
+        else:
+            entries = {key: value}
+        for full, entry in entries.items():
+            said = (meaning(cls, full) if cls else "") or remarks(group, name).get(full, "")
+            rows.append((f"`{full}`", code(entry), prose(said)))
     return table(("key", "default", "meaning"), rows)
 
 
@@ -193,9 +202,7 @@ def top() -> str:
     node, why = yaml.safe_load(text), comments(text)
     chosen = {k: v for entry in node.pop("defaults") if isinstance(entry, dict) for k, v in entry.items()}
     rows = [(f"`{key}`", code(value), why.get(key, "")) for key, value in node.items() if not isinstance(value, dict)]
-    budget = re.search(r"^  parameter_budget: null # (.+)$", text, re.MULTILINE)
-    assert budget
-    rows.append(("`model.parameter_budget`", "`null`", budget[1]))
+    rows.append(("`model.parameter_budget`", "`null`", why["model.parameter_budget"]))
     usual = ", ".join(f"`{group}={name}`" for group, name in chosen.items() if name and " " not in group)
     return page(["## Keys of no group", table(("key", "default", "meaning"), rows), f"Chosen by default: {usual}."])
 

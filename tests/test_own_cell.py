@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,13 @@ def test_listed_trained_and_tested(own: dict[str, str], tmp_path: Path) -> None:
     said = run(own, tmp_path, "pytest", "-q", *root, str(laws), "-k", "leaky")
     assert "passed" in said
     assert "failed" not in said
+
+
+def test_contributing_shows_this_very_cell() -> None:
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    (shown,) = (b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Leaky" in b)
+    body = re.sub(r"  # .*", "", shown[shown.index("class Leaky") :]).strip()
+    assert body in re.sub(r"  # .*", "", MODULE)
 
 
 @pytest.mark.process
