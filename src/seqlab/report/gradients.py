@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator
 from numpy.typing import NDArray
 
 from seqlab.compare import Section
@@ -113,10 +113,7 @@ def _plot(flows: Sequence[Flow], which: int, name: str) -> Plot:
             if flow.memory is not None:
                 share = _draw(axes, flow.memory[which], "--", f"{label}, c", flow.place, seen)
                 spoken[-1] += f" (of c's {number(share)})"
-        log_axis(axes.yaxis, (max(min(seen), LEAST), max(seen)))
-        if axes.get_yscale() == "log":
-            axes.set_ylim(max(min(seen) / 3, LEAST), max(seen) * 3)
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+        _share_axis(axes, max(min(seen), LEAST), max(seen))
         axes.set_xlabel("steps back in time")
         axes.set_ylabel("share of the last norm")
         legend_below(figure, axes)
@@ -140,9 +137,17 @@ def _draw(axes: Axes, norms: Norms, style: str, label: str, place: int, seen: li
     return float(share[0])
 
 
-def _power(value: float) -> str:
-    """Return 1e-8 for a power of ten and a plain number for one, as an axis has room for."""
-    return "1" if value == 1 else f"1e{round(math.log10(value))}" if value > 0 else "0"
+def _share_axis(axes: Axes, low: float, high: float) -> None:
+    """Make the axis of shares logarithmic where they span more than a factor of 20, with 1 among its few ticks."""
+    log_axis(axes.yaxis, (low, high))
+    if axes.get_yscale() != "log":
+        return
+    axes.set_ylim(max(low / 3, LEAST), high * 3)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    apart = math.ceil(len(decades) / 8)
+    shown = [k for k in decades if k % apart == 0]
+    axes.yaxis.set_major_locator(FixedLocator([10.0**k for k in shown]))
+    axes.yaxis.set_major_formatter(FixedFormatter(["1" if k == 0 else f"1e{k}" for k in shown]))
 
 
 def gate_table(flows: Sequence[Flow]) -> Table | None:
