@@ -225,10 +225,10 @@ def test_wandb_is_one_run_to_read_back(
     asked = tiny(Path("outputs"), "logger=wandb", *LATE)
     stop_at(28, asked, monkeypatch)
     run = seqlab.train(asked)
-    parts = sorted((run.folder / "wandb").glob("offline-run-*"))
+    parts = sorted((run.folder / "wandb").glob("offline-run-*/*.wandb"))
     assert len(parts) == 2, "one each time the run was taken up"
-    assert len({part.name.rpartition("-")[2] for part in parts}) == 1, "with the same id"
-    told = [score for part in parts for file in part.glob("*.wandb") for score in scores_in(file)]
+    assert len({part.name for part in parts}) == 1, "with the same id"
+    told = [score for part in parts for score in scores_in(part)]
     for name in ("val/mse", "train/loss"):
         expected = [(int(row["step"]), float(row[name])) for row in rows(run)]
         assert [(step, score) for of, step, score in told if of == name] == expected, "each epoch once"

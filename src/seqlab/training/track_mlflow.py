@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -48,6 +50,8 @@ class MLflow(Tracker):
         """Create MLflow's run, or go on with it; return the scores that it has."""
         from mlflow import MlflowClient
 
+        if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+            logging.getLogger("mlflow").setLevel(logging.ERROR)  # how a database came about concerns nobody
         with self._turn():  # where the database is not there yet, this creates it
             self.client = MlflowClient(self.uri)
             return self._begun()

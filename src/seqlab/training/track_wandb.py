@@ -48,8 +48,8 @@ class Wandb(Tracker):
 
     def known(self) -> str | None:
         """Return the id under which this run was followed before; None if it was not."""
-        parts = sorted(self.run.folder.glob("wandb/*run-*-*"))
-        return parts[0].name.rpartition("-")[2] if parts else None
+        files = sorted(self.run.folder.glob("wandb/*run-*/run-*.wandb"))
+        return files[0].stem.removeprefix("run-") if files else None
 
     def begin(self) -> Logged:
         """Begin a part with the run's id, or a new one; return the scores in its earlier parts."""

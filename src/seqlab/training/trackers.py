@@ -26,7 +26,6 @@ log = logging.getLogger("seqlab")
 #: Unless a person has decided otherwise, the packages report nothing home and write nothing on the screen.
 MANNERS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "WANDB_ERROR_REPORTING": "false",
     "WANDB_SILENT": "true",
 }
