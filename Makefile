@@ -11,6 +11,7 @@ help:
 	@echo "make test       lint, type-check and run the tests (fast ones first)"
 	@echo "make test-slow  run the slow tests too (minutes)"
 	@echo "make bench      measure speed (see docs/benchmarks.md)"
+	@echo "make docs       write the generated pages and build the site into site/"
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,6 +22,10 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.run
 	$(PIP) install -c constraints.txt --group test
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(PIP) install -c constraints.txt --group docs
 	touch $@
 
 demo: $(VENV)/.run
@@ -43,5 +48,10 @@ check: test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/cells.py
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m docs.generate
+	$(BIN)/python -m mkdocs build -q
+	@echo "site/index.html"
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache
