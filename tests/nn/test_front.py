@@ -26,6 +26,15 @@ def test_tokens_become_rows_of_the_table_and_padding_zeros():
     assert Front(TOKENS, 8).output_size == 8
 
 
+def test_embedding_std_scales_the_first_vectors_and_draws_nothing_more():
+    tables = []
+    for std in (1.0, 0.1):
+        torch.manual_seed(0)
+        tables.append(Front(TOKENS, 400, embedding_std=std).embedding.table.weight)
+    assert torch.equal((tables[0] * 0.1).detach(), tables[1].detach())
+    assert abs(tables[1][1:].std().item() - 0.1) < 0.002
+
+
 def test_embedding_dropout_drops_whole_words_everywhere_at_once():
     front = Front(TOKENS, 4, embedding_dropout=0.5).train()
     x = torch.randint(1, 50, (6, 40))
@@ -93,7 +102,9 @@ def test_what_was_observed_passes_only_while_it_names_the_features():
         (TOKENS, {"embedding_size": 0}, r"model\.embedding_size must be a whole number of at least 1; got 0"),
         (TOKENS, {"embedding_dropout": 1.0}, r"model\.embedding_dropout must be a number in \[0, 1\)"),
         (TOKENS, {"kernel_size": -1}, r"model\.front_kernel must be a whole number of at least 0; got -1"),
+        (TOKENS, {"embedding_std": 0.0}, r"model\.embedding_std must be above 0; got 0"),
         (FEATURES, {"embedding_size": 5}, "for tokens; this data has features"),
+        (FEATURES, {"embedding_std": 0.1}, "for tokens; this data has features"),
     ],
 )
 def test_bad_options_are_refused(spec, options, message):

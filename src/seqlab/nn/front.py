@@ -40,12 +40,13 @@ class TokenEmbedding(nn.Module):
         size: E, features a token; None takes the pretrained vectors' width, else ``default``.
         default: E where nothing else decides it.
         dropout: share of the vocabulary that is dropped each forward pass.
+        std: standard deviation of the first vectors, where none are pretrained.
 
     Raises:
         RequestError: ``size`` is not the pretrained vectors' width.
     """
 
-    def __init__(self, spec: Spec, size: int | None, default: int, dropout: float = 0.0) -> None:
+    def __init__(self, spec: Spec, size: int | None, default: int, dropout: float = 0.0, std: float = 1.0) -> None:
         super().__init__()
         assert spec.vocabulary_size is not None
         width = default if spec.vectors is None else spec.vectors.shape[1]
@@ -57,9 +58,13 @@ class TokenEmbedding(nn.Module):
                     f" Leave it null to take theirs."
                 )
         check_share(**{"model.embedding_dropout": dropout})
+        if std <= 0:
+            raise RequestError(f"model.embedding_std must be above 0; got {std}.")
         self.output_size = size or width
         self.dropout = dropout
         self.table = nn.Embedding(spec.vocabulary_size, self.output_size, padding_idx=0)
+        with torch.no_grad():
+            self.table.weight *= std
         if spec.vectors is not None:
             with torch.no_grad():
                 self.table.weight.copy_(spec.vectors)
@@ -116,6 +121,7 @@ class Front(nn.Module):
         width: features that the convolution returns, and an embedding whose size nothing else decides.
         embedding_size: E of the embedding; None lets the pretrained vectors or ``width`` decide.
         embedding_dropout: share of words dropped.
+        embedding_std: standard deviation of the first vectors.
         kernel_size: of the convolution; 0 is none.
         causal: whether the convolution may only look back.
     """
@@ -127,6 +133,7 @@ class Front(nn.Module):
         *,
         embedding_size: int | None = None,
         embedding_dropout: float = 0.0,
+        embedding_std: float = 1.0,
         kernel_size: int = 0,
         causal: bool = True,
     ) -> None:
@@ -134,11 +141,11 @@ class Front(nn.Module):
         check_count(0, **{"model.front_kernel": kernel_size})
         self.embedding = None
         if spec.vocabulary_size is not None:
-            self.embedding = TokenEmbedding(spec, embedding_size, width, embedding_dropout)
+            self.embedding = TokenEmbedding(spec, embedding_size, width, embedding_dropout, embedding_std)
             size = self.embedding.output_size
         else:
-            if embedding_size is not None or embedding_dropout:
-                raise RequestError("model.embedding_size and embedding_dropout are for tokens; this data has features.")
+            if embedding_size is not None or embedding_dropout or embedding_std != 1:
+                raise RequestError("model.embedding_* are for tokens; this data has features.")
             assert spec.input_size is not None
             size = spec.input_size
         self.convolution = ConvolutionFront(size, width, kernel_size, causal) if kernel_size else None
