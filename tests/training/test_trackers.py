@@ -228,7 +228,7 @@ def test_wandb_is_one_run_to_read_back(
     parts = sorted((run.folder / "wandb").glob("offline-run-*/*.wandb"))
     assert len(parts) == 2, "one each time the run was taken up"
     assert len({part.name for part in parts}) == 1, "with the same id"
-    told = [score for part in parts for score in scores_in(part)]
+    told = sorted(score for part in parts for score in scores_in(part))
     for name in ("val/mse", "train/loss"):
         expected = [(int(row["step"]), float(row[name])) for row in rows(run)]
         assert [(step, score) for of, step, score in told if of == name] == expected, "each epoch once"
