@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
 import pytest
 
@@ -12,6 +12,7 @@ from seqlab.reproduce.header import load, reproductions
 from seqlab.reproduce.preset import plain
 from seqlab.tasks.metrics import METRIC_INFO
 from seqlab.training.request import check_request, compose_config
+from tests.reproduce.conftest import Write
 
 GOOD = {
     "source": "Nobody 2026 (arXiv:2601.00001), Table 1",
@@ -26,22 +27,12 @@ GOOD = {
 
 
 @pytest.fixture
-def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Write an experiment with some keys of the good header changed (None leaves one out), and load it."""
-    monkeypatch.setenv("SEQLAB_CONFIG_PATH", str(tmp_path))
-    (tmp_path / "experiment").mkdir()
-
-    def write(**changes: str | None):
-        keys = {key: text for key, text in {**GOOD, **changes}.items() if text is not None}
-        lines = ["@package _global_", "What | expects | 1 min", *(f"{key}: {text}" for key, text in keys.items())]
-        text = "".join(f"# {line}\n" for line in "\n".join(lines).splitlines()) + "# \ndata: {}\n"
-        (tmp_path / "experiment" / "mine.yaml").write_text(text)
-        return load("mine")
-
-    return write
+def written(write: Write) -> Write:
+    """Write the good header with some keys changed."""
+    return lambda **changes: write(**{**GOOD, **changes})
 
 
-def test_a_header_becomes_rows_and_numbers(written) -> None:
+def test_a_header_becomes_rows_and_numbers(written: Write) -> None:
     mine = written()
     first = (("cell", "gru"), ("data.horizon", "96"), ("optimizer.lr", "0.001"))
     second = (("cell", "gru"), ("data.horizon", "192"), ("optimizer.lr", "0.001"))
@@ -58,7 +49,7 @@ def test_a_header_becomes_rows_and_numbers(written) -> None:
     assert mine.protocol == "segments of 24: ours has 256 units, not 512"
 
 
-def test_the_sweep_is_what_runs_says_but_for_what_is_given(written) -> None:
+def test_the_sweep_is_what_runs_says_but_for_what_is_given(written: Write) -> None:
     mine = written()
     assert mine.words() == [
         "experiment=mine",
@@ -73,21 +64,21 @@ def test_the_sweep_is_what_runs_says_but_for_what_is_given(written) -> None:
         mine.words(["name=other"])
 
 
-def test_folds_with_seeds_are_averaged_within(written) -> None:
+def test_folds_with_seeds_are_averaged_within(written: Write) -> None:
     mine = written(over="data.fold", runs="cell=gru data.horizon=96,192 data.fold=0,1,2,3 seed=0,1")
     assert (mine.over, mine.replicates, mine.keys) == (("seed", "data.fold"), 4, ("cell", "data.horizon"))
 
 
-def test_generated_data_has_no_file_and_a_floor_may_be_published(written) -> None:
+def test_generated_data_has_no_file_and_a_floor_may_be_published(written: Write) -> None:
     mine = written(file="generated", sha256=None, floor='{"data.horizon=96": 0.5}', tolerance="0.1")
     assert mine.files == ()
     assert list(mine.floor.values()) == [0.5]
     assert mine.miss == 0.1
 
 
-def test_a_header_of_several_lines_and_no_published_value(written) -> None:
+def test_a_header_of_several_lines_and_no_published_value(written: Write) -> None:
     mine = written(published="{}", note=">\n  one line\n  and another", floor=None)
-    assert (mine.published, mine.note, mine.floor) == ({}, "one line and another\n", None)
+    assert (mine.published, mine.note, mine.floor) == ({}, "one line and another", None)
 
 
 WRONG = [
@@ -135,14 +126,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "message"), WRONG, ids=lambda of: str(of)[:40])
-def test_what_is_wrong_is_named(changes, message, written) -> None:
+def test_what_is_wrong_is_named(changes: dict[str, str | None], message: str, written: Write) -> None:
     with pytest.raises(RequestError) as found:
         written(**changes)
     assert message in str(found.value)
     assert str(found.value).startswith("experiment/mine.yaml: header")
 
 
-def test_only_reproductions_are_taken(written, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_reproductions_are_taken(written: Write, capsys: pytest.CaptureFixture[str]) -> None:
     written()
     assert "mine" in reproductions()
     assert main(["reproduce", "mnie", "--show"]) == 2
@@ -154,9 +145,7 @@ def test_only_reproductions_are_taken(written, capsys: pytest.CaptureFixture[str
         load("source_lstm_3x50")
 
 
-def test_listing_marks_reproductions(written, capsys: pytest.CaptureFixture[str]) -> None:
-    import json
-
+def test_listing_marks_reproductions(written: Write, capsys: pytest.CaptureFixture[str]) -> None:
     written()
     assert main(["list", "experiments", "--format", "json"]) == 0
     marks = {row["name"]: row["published"] for row in json.loads(capsys.readouterr().out)}

@@ -1,4 +1,4 @@
-"""``seqlab reproduce NAME``: run a published result's experiment, and set ours beside the paper's number."""
+"""``seqlab reproduce``: run a published result's experiment and set ours beside the paper's, or write the ledger."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 from seqlab.config import add_search_path, trust
 from seqlab.errors import RequestError, RunError
 
+OUTPUTS = "outputs"
 EPILOG = """examples:
   seqlab list experiments
   seqlab reproduce parity
   seqlab reproduce etth1_segrnn data.path=ETTh1.csv
   seqlab reproduce etth1_segrnn data.path=ETTh1.csv cell=lstm,mingru seed=0
   seqlab reproduce etth1_segrnn --show
+  seqlab reproduce --ledger docs/reproductions.md outputs
 
 An override takes the place of what the experiment's own sweep says of that key. What is done is not done again."""
 
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         trust(package)
     for folder in chosen.config_dir:
         add_search_path(folder)
+    if chosen.ledger:
+        return _ledger(Path(chosen.ledger), chosen.words)
     from seqlab.reproduce.header import load, reproductions
 
     if not chosen.words:
@@ -46,6 +50,27 @@ def main(arguments: Sequence[str]) -> int:
     sys.stdout.write("\n" + shown(reproduction, _folder(words) / words[1].partition("=")[2], _width()))
     if failed is not None:
         raise failed
+    return 0
+
+
+def _ledger(page: Path, folders: Sequence[str]) -> int:
+    """Add what was recorded below ``folders`` to what is kept beside ``page``, and write the page from that."""
+    from seqlab.reproduce.header import load, reproductions
+    from seqlab.reproduce.page import render
+    from seqlab.reproduce.recorded import entries_below, merged, read, write
+    from seqlab.runs.files import write_text
+
+    if page.suffix != ".md" or not page.parent.is_dir():
+        raise RequestError(f"--ledger takes a Markdown file (.md) in a folder that exists; got {page}.")
+    known = {name: load(name) for name in reproductions()}
+    kept = page.with_suffix(".json")
+    places = folders or [folder for folder in [OUTPUTS] if Path(folder).is_dir()]
+    entries = merged(read(kept), entries_below(known, places))
+    text = render(known, entries, kept.name)
+    write(kept, entries)
+    write_text(page, text)
+    ran = {entry["experiment"] for entry in entries} & known.keys()
+    sys.stdout.write(f"Ledger: {page}, {len(entries)} runs of {len(ran)} of {len(known)} reproductions\n")
     return 0
 
 
@@ -65,7 +90,7 @@ def _run(arguments: list[str]) -> RunError | None:
 
 def _folder(words: Sequence[str]) -> Path:
     given = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("output_dir=")]
-    return Path(given[-1] if given else "outputs")
+    return Path(given[-1] if given else OUTPUTS)
 
 
 def _width() -> int:
@@ -75,15 +100,20 @@ def _width() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="seqlab reproduce",
-        description="Run a published result's experiment and set ours beside the paper's number.",
+        usage="seqlab reproduce NAME [KEY=VALUE ...] [--show]\n       seqlab reproduce --ledger FILE [FOLDER ...]",
+        description="Run a published result's experiment and set ours beside the paper's, or write the page of all.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
-        "words", nargs="*", metavar="NAME KEY=VALUE", help="the experiment, then overrides of its sweep"
+        "words", nargs="*", metavar="WORD", help="the experiment, then overrides; or folders of a ledger"
     )
-    parser.add_argument("--show", action="store_true", help="show what was recorded and run nothing")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--show", action="store_true", help="show what was recorded and run nothing")
+    either.add_argument(
+        "--ledger", metavar="FILE", help="write the page of all reproductions from the runs below the folders (outputs)"
+    )
     parser.add_argument("--config-dir", action="append", default=[], help="look for more configs there")
     parser.add_argument("--trust", action="append", default=[], help="let configs name classes of this package")
     return parser

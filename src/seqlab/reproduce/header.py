@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -223,19 +223,21 @@ class _Reading:
         floor = self.header.floor
         if not isinstance(floor, dict):
             return floor
-        for value in floor.values():
-            if not _is_number(value):
-                raise self._wrong("floor", f"must be the name of a trivial predictor, or row to number; got {value!r}")
-        return {self._row(label, "floor"): float(value) for label, value in floor.items()}
+        found = {self._row(label, "floor"): _number(value) for label, value in floor.items()}
+        numbers = {row: number for row, number in found.items() if number is not None}
+        if len(numbers) < len(floor):
+            wrong = next(value for value in floor.values() if _number(value) is None)
+            raise self._wrong("floor", f"must be the name of a trivial predictor, or row to number; got {wrong!r}")
+        return numbers
 
     def _numbers(self, label: str, value: Any) -> tuple[float | None, ...]:
-        numbers = value if isinstance(value, list) else [value]
-        if not numbers or len(numbers) > len(self.metrics) or not all(map(_is_number, numbers)):
+        numbers = [_number(one) for one in (value if isinstance(value, list) else [value])]
+        if not numbers or len(numbers) > len(self.metrics) or None in numbers:
             wanted = "a number" if len(self.metrics) == 1 else f"a number, or one for each of {', '.join(self.metrics)}"
             raise self._wrong("published", f"must give {wanted} for {label}; got {value!r}")
         if numbers[0] == 0:
             raise self._wrong("published", f"is 0 for {label}, and distances are relative to it; choose another metric")
-        return (*map(float, numbers), *[None] * (len(self.metrics) - len(numbers)))
+        return (*numbers, *[None] * (len(self.metrics) - len(numbers)))
 
     def _row(self, label: str, where: str) -> Row:
         """Return the row that a label means: together with what ``runs`` fixes it must leave nothing open."""
@@ -259,6 +261,12 @@ def _several(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(cast("float", value))
+def _number(value: Any) -> float | None:
+    """Return a finite number; None for anything else. YAML takes 1e-9 for a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -12,6 +12,7 @@ from seqlab.compare.groups import DataSet, Group
 from seqlab.compare.mixing import metric_info
 from seqlab.compare.scores import Metric, baselines_of, rows_of
 from seqlab.compare.statistics import Array, Estimate, t_interval
+from seqlab.errors import RequestError
 from seqlab.reproduce.preset import Reproduction, Row
 from seqlab.reproduce.recorded import Entry, as_run
 
@@ -33,6 +34,7 @@ class Line:
         verdict: on the judged metric.
         seconds: mean of a run.
         parameters: trained ones, token vectors left out.
+        seeds: of its runs.
     """
 
     row: Row
@@ -42,6 +44,7 @@ class Line:
     verdict: Verdict
     seconds: float | None = None
     parameters: float | None = None
+    seeds: tuple[int, ...] = ()
 
 
 def verdict(mean: float, published: float | None, higher_is_better: bool, tolerance: float, miss: float) -> Verdict:
@@ -74,16 +77,25 @@ def lines_of(reproduction: Reproduction, entries: Sequence[Entry]) -> list[Line]
         entries: its recorded runs.
 
     Raises:
-        RequestError: the runs of one row were tested on different examples.
+        RequestError: a run lacks a metric, or those of one row were tested on different examples.
     """
     recorded: dict[Row, list[Entry]] = {}
     for entry in entries:
-        recorded.setdefault(tuple(entry["row"].items()), []).append(entry)
+        if lacking := [name for name in reproduction.metrics if name not in entry["metrics"]]:
+            raise RequestError(
+                f"A recorded run of {reproduction.name} lacks {lacking[0]}; record it from its folder again."
+            )
+        recorded.setdefault(_in_order(entry["row"], reproduction), []).append(entry)
     rows = list(dict.fromkeys([*reproduction.published, *reproduction.rows, *sorted(recorded)]))
     places = list(dict.fromkeys(map(_data_of, rows)))
     lines = [_line(reproduction, row, recorded.get(row, [])) for row in rows]
     sign = -1 if entries and _metric(reproduction.metrics[0], entries).higher_is_better else 1
     return sorted(lines, key=lambda line: (places.index(_data_of(line.row)), _place(line, sign)))
+
+
+def _in_order(row: Mapping[str, str], reproduction: Reproduction) -> Row:
+    keys = dict.fromkeys([*(key for key in reproduction.keys if key in row), *row])
+    return tuple((key, row[key]) for key in keys)
 
 
 def _data_of(row: Row) -> Row:
@@ -117,8 +129,8 @@ def _line(reproduction: Reproduction, row: Row, entries: Sequence[Entry]) -> Lin
     floor = baselines_of(data_set, judged).get(str(reproduction.floor), floors.get(row))
     estimates = tuple(one.estimate for one in scored)
     said = verdict(estimates[0].mean, published[0], judged.higher_is_better, reproduction.tolerance, reproduction.miss)
-    costs = scored[0].costs
-    return Line(row, estimates, published, floor, said, costs["seconds"], costs["parameters"])
+    costs, seeds = scored[0].costs, tuple(sorted({run.seed for run in runs}))
+    return Line(row, estimates, published, floor, said, costs["seconds"], costs["parameters"], seeds)
 
 
 def _interval(scores: Array, overlap: float) -> Estimate:

@@ -24,6 +24,8 @@ FORMAT = 1
 Entry = dict[str, Any]
 #: Entries of the environment that say which machine it was, and nothing else of it.
 HARDWARE = ("processor", "cores", "threads", "gpus")
+#: Parts of an entry that many runs have alike; a file holds each once, under its hash.
+SHARED = ("environment", "metric_info")
 
 
 def entries_below(known: Mapping[str, Reproduction], folders: Sequence[str | Path]) -> list[Entry]:
@@ -69,13 +71,13 @@ def entry(reproduction: Reproduction, run: Run) -> Entry:
         "folds": known.get("data.folds"),
         "metrics": {name: record["metrics"][name] for name in reproduction.metrics},
         "metric_info": {name: metric_info(run, name) for name in reproduction.metrics},
-        "baselines": {k: v for k, v in record["baselines"].items() if k.partition("/")[2] in reproduction.metrics},
+        "baselines": {k: v for k, v in record["baselines"].items() if k.partition("/")[2] == reproduction.metrics[0]},
         "parameters": record.get("parameters"),
         "seconds": (record.get("seconds") or {}).get("total"),
         "finished": record.get("finished", ""),
         "hash": record.get("hash", ""),
-        "data_fingerprint": record.get("data_fingerprint", ""),
         "files": _hashes(reproduction.files, known.get("data.path")),
+        "path_given": any(key_of(word) == "data.path" for word in record.get("overrides") or []),
         "environment": {
             "versions": environment.get("versions") or {},
             "hardware": {key: hardware.get(key) for key in HARDWARE},
@@ -153,7 +155,7 @@ def read(file: Path) -> list[Entry]:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["format"] > FORMAT:
             raise RunError(f"{file} has format {content['format']}; this seqlab reads up to {FORMAT}. Upgrade seqlab.")
-        return [{**e, "environment": content["environments"][e["environment"]]} for e in content["runs"]]
+        return [e | {key: content["shared"][e[key]] for key in SHARED} for e in content["runs"]]
     except (ValueError, LookupError, TypeError, OSError) as error:
         raise RunError(
             f"{file} is no record of reproductions ({type(error).__name__}: {error}). Restore it."
@@ -161,19 +163,13 @@ def read(file: Path) -> list[Entry]:
 
 
 def write(file: Path, entries: Sequence[Entry]) -> None:
-    """Write entries as JSON, a line each; what they share of the environment is written once."""
-    environments = {_digest(e["environment"]): e["environment"] for e in entries}
-    rows = [{**e, "environment": _digest(e["environment"])} for e in entries]
-    lists = {"environments": [f'"{k}": {_line(environments[k])}' for k in sorted(environments)]}
-    lists["runs"] = [_line(row) for row in rows]
-    marks = {"environments": "{}", "runs": "[]"}
-    parts = [f'"{k}": {marks[k][0]}\n' + ",\n".join(lines) + f"\n{marks[k][1]}" for k, lines in lists.items()]
-    write_text(file, f'{{"format": {FORMAT},\n' + ",\n".join(parts) + "}\n")
+    """Write entries as JSON, a line each."""
+    shared = {_digest(e[key]): e[key] for e in entries for key in SHARED}
+    runs = [json.dumps(e | {key: _digest(e[key]) for key in SHARED}, allow_nan=False) for e in entries]
+    values = [f'"{digest}": {json.dumps(shared[digest])}' for digest in sorted(shared)]
+    text = '{{"format": {},\n"shared": {{\n{}\n}},\n"runs": [\n{}\n]}}\n'
+    write_text(file, text.format(FORMAT, ",\n".join(values), ",\n".join(runs)))
 
 
-def _digest(environment: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
+def _digest(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]
