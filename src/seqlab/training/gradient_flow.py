@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from seqlab.config import build
 from seqlab.data import Batch, SequenceData
 from seqlab.errors import RequestError, RunError
-from seqlab.nn.probe import Noted, put_probes
+from seqlab.nn.probe import Noted, Probe, put_probes
 from seqlab.runs.files import write_text
 from seqlab.runs.record import FLOW_FILE
 from seqlab.tasks import SequenceTask
@@ -34,6 +34,8 @@ from seqlab.training.scoring import plain_loader
 
 #: Digits that are kept of a norm or a share.
 DIGITS = 6
+#: Sequences at once: every state of every step is kept in the graph, and a matrix cell's are large.
+ROWS = 32
 #: One a step; None where it is not finite.
 Numbers = list[float | None]
 #: The file's lists that have one entry an epoch.
@@ -125,21 +127,26 @@ def measure(task: SequenceTask, batches: Sequence[Batch]) -> dict[str, LayerFlow
     probes = put_probes(trial.model.encoder)
     flows = {name: LayerFlow() for name in probes}
     for batch in batches:
-        with torch.enable_grad():
-            here = _double(batch.to(trial.device))
-            loss, _ = trial.loss(trial.model(here), here)
-            noted = [probe.take() for probe in probes.values()]
-            states = [state for each in noted for state in (*each.hidden, *each.memory)]
-            gradients = iter(torch.autograd.grad(loss, states, allow_unused=True))
-        for flow, each in zip(flows.values(), noted, strict=True):
-            flow.add(each, gradients)
+        for start in range(0, len(batch), ROWS):
+            _add(flows, probes, trial, _rows(batch, slice(start, start + ROWS)).to(trial.device))
     return flows
 
 
-def _double(batch: Batch) -> Batch:
-    present = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    wide = {k: v.double() for k, v in present.items() if v is not None and v.is_floating_point()}
-    return replace(batch, **wide)
+def _add(flows: Mapping[str, LayerFlow], probes: Mapping[str, Probe], trial: SequenceTask, batch: Batch) -> None:
+    """Add some sequences to each layer's flow; a function of its own, so that their graph is gone before the next."""
+    with torch.enable_grad():
+        loss, _ = trial.loss(trial.model(batch), batch)
+        noted = [probe.take() for probe in probes.values()]
+        states = [state for each in noted for state in (*each.hidden, *each.memory)]
+        gradients = iter(torch.autograd.grad(loss, states, allow_unused=True))
+    for flow, each in zip(flows.values(), noted, strict=True):
+        flow.add(each, gradients)
+
+
+def _rows(batch: Batch, rows: slice) -> Batch:
+    """Return some rows of a batch, in double precision."""
+    present = {f.name: v[rows] for f in fields(batch) if (v := getattr(batch, f.name)) is not None}
+    return replace(batch, **{k: v.double() if v.is_floating_point() else v for k, v in present.items()})
 
 
 class GradientFlow(Callback):
