@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -46,16 +46,19 @@ def _stopped_before_work() -> Iterator[None]:
         patch.setattr("seqlab.sweep.plan.combinations", _few)
         patch.setattr("seqlab.sweep.sweeper.check_launcher", lambda *given: None)  # asks what this machine has
         patch.setattr("seqlab.sweep.sweeper.GridSweeper._run", _all)
-        parse = argparse.ArgumentParser.parse_args
-
-        def parse_only(self: argparse.ArgumentParser, *given: Any) -> Any:
-            asked = parse(self, *given)
-            if self.prog.startswith("seqlab "):  # a command's; Hydra has one, too
-                raise Composed
-            return asked
-
-        patch.setattr("argparse.ArgumentParser.parse_args", parse_only)
+        for name in ("parse_args", "parse_intermixed_args"):
+            patch.setattr(f"argparse.ArgumentParser.{name}", _parse_only(getattr(argparse.ArgumentParser, name)))
         yield
+
+
+def _parse_only(parse: Callable[..., Any]) -> Callable[..., Any]:
+    def parsed(self: argparse.ArgumentParser, *given: Any) -> Any:
+        asked = parse(self, *given)
+        if self.prog.startswith("seqlab "):  # a command's; Hydra has one, too
+            raise Composed
+        return asked
+
+    return parsed
 
 
 def _few(overrides: Iterable[Override]) -> list[tuple[list[str], str]]:
