@@ -21,7 +21,7 @@ from tests.docs.pages import FOLLOWED_ELSEWHERE, PAGES, ROOT, Block, blocks, com
 
 RUN = [p for p in PAGES if p.name not in FOLLOWED_ELSEWHERE and re.search("^```(console|python)", p.read_text(), re.M)]
 #: What stands for something in a shown command.
-PLACEHOLDERS = {"GROUP": "cells"}
+PLACEHOLDERS = {"GROUP": "cells", "FOLDER": "outputs"}
 #: Beginnings of words that this check leaves out, with the reason.
 UNCHECKED = {
     "hydra/launcher=ray": "Ray's launcher wants older packages than the tests have",
