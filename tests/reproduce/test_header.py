@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,6 @@ from seqlab.errors import RequestError
 from seqlab.reproduce.header import load, reproductions
 from seqlab.reproduce.preset import plain
 from seqlab.tasks.metrics import METRIC_INFO
-from seqlab.training.request import check_request, compose_config
 from tests.reproduce.conftest import Write
 
 GOOD = {
@@ -79,6 +80,15 @@ def test_generated_data_has_no_file_and_a_floor_may_be_published(written: Write)
 def test_a_header_of_several_lines_and_no_published_value(written: Write) -> None:
     mine = written(published="{}", note=">\n  one line\n  and another", floor=None)
     assert (mine.published, mine.note, mine.floor) == ({}, "one line and another", None)
+
+
+def test_the_header_in_contributing_is_right(configs: Path) -> None:
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    (example,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "# source:" in block)
+    (configs / "experiment" / "segments.yaml").write_text(example)
+    segments = load("segments")
+    assert len(segments.published) == len(segments.rows) == 2
+    assert segments.words()[2:] == ["cell=gru", "data.horizon=96,192", "seed=0,1,2"]
 
 
 WRONG = [
@@ -159,11 +169,9 @@ def test_values_have_one_spelling(given: str, same: str) -> None:
 
 
 @pytest.mark.parametrize("name", reproductions())
-def test_every_reproduction_parses_and_its_first_job_composes(name: str) -> None:
+def test_every_reproduction_parses(name: str) -> None:
+    """That its sweep composes is a test of every experiment's."""
     mine = load(name)
     for metric in mine.metrics:
         assert metric.partition("/")[2] in METRIC_INFO, metric
-    firsts = [f"{key}={values[0]}" for key, values in mine.listed.items()]
-    config = compose_config([f"experiment={name}", *firsts])
-    check_request({key: config[key] for key in config if key not in ("hydra", "sweep")})
     assert all(mine.title), "what it is | what it expects | what it takes"

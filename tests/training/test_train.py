@@ -14,7 +14,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 import seqlab
+from seqlab.config import is_reproduction
 from seqlab.errors import RequestError, RunError
+from seqlab.reproduce.header import load as reproduction
 from seqlab.runs import Run, find_runs
 from seqlab.training import pipeline
 from seqlab.training.request import compose_config
@@ -231,7 +233,8 @@ def test_a_run_too_short_for_validation_keeps_its_last_weights(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", seqlab.options("experiment"))
 def test_every_experiment_composes(name: str) -> None:
-    config = compose_config([f"experiment={name}"])
+    listed = reproduction(name).listed if is_reproduction(name) else {}
+    config = compose_config([f"experiment={name}", *(f"{key}={values[0]}" for key, values in listed.items())])
     assert config.name == config.hydra.runtime.choices.data
     for group in ("data", "cell", "model", "task"):
         assert config[group]._target_.startswith("seqlab.")
