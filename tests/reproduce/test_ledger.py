@@ -125,6 +125,7 @@ def test_rows_stand_by_data_and_best_first(write: Write, tmp_path: Path) -> None
         (cell, horizon) for horizon in ("96", "24") for cell in ("lstm", "gru", "rnn")
     ]
     assert {line.verdict for line in lines} == {"no published value"}
+    assert shown(mine, tmp_path / "outputs", 200).splitlines()[-2] == "Interval: Student's t over seeds."
 
 
 def test_published_floors_stand_beside(write: Write, runs: Path) -> None:

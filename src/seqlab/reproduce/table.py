@@ -113,12 +113,14 @@ def notes_of(reproduction: Reproduction, entries: Sequence[Entry]) -> list[str]:
 
 
 def rule_of(reproduction: Reproduction) -> str:
-    """Return what the verdicts and the interval mean, in a sentence."""
+    """Return what the verdicts and the interval mean."""
     folds = ", corrected for shared training data" if FOLD in reproduction.over else ""
+    interval = f"Interval: Student's t over {plural(reproduction.over)}{folds}."
+    if not reproduction.published:
+        return interval
     return (
         f"Reproduced is within {percent(reproduction.tolerance)} of the published {reproduction.metrics[0]}, missed is"
-        f" worse by more than {percent(reproduction.miss)}, near lies between. Interval: Student's t over"
-        f" {plural(reproduction.over)}{folds}."
+        f" worse by more than {percent(reproduction.miss)}, near lies between. {interval}"
     )
 
 
