@@ -57,6 +57,8 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Return the batch on ``device``; Lightning calls this."""
+        if self.x.device == torch.device(device):
+            return self
         present = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
         return replace(self, **{name: v.to(device, non_blocking=non_blocking) for name, v in present.items()})
 

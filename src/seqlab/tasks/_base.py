@@ -105,6 +105,13 @@ class SequenceTask(LightningModule, ABC):
         """Return the direction of the monitored score."""
         return metric_info(self.monitor.partition("/")[2])["higher_is_better"]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes every hook's name here, forty times a step; torch would look each time for a parameter.
+        if name in self.__dict__ and isinstance(value, str | None):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, batch: Batch) -> Tensor:
         """Return the model's prediction for a batch; its shape is the kind's."""
         prediction: Tensor = self.model(batch)

@@ -111,14 +111,14 @@ def _error(score: Score, prediction: Tensor, batch: Batch, *, squared: bool, ori
 
 def _percentage(score: Score, prediction: Tensor, batch: Batch, *, median: int) -> Terms:
     y, f, observed = _originals(score, prediction, batch, median=median)
-    keep = y != 0 if observed is None else (y != 0) & observed
+    keep = y.bool() if observed is None else y.bool() & observed  # y != 0, several times as fast
     return kept(100 * (y - f).abs() / y.abs(), keep)
 
 
 def _symmetric_percentage(score: Score, prediction: Tensor, batch: Batch, *, median: int) -> Terms:
     y, f, observed = _originals(score, prediction, batch, median=median)
     size = y.abs() + f.abs()
-    return kept(torch.where(size == 0, 0, 200 * (y - f).abs() / size), observed)
+    return kept(torch.where(size.bool(), 200 * (y - f).abs() / size, 0), observed)
 
 
 def _scaled_error(score: Score, prediction: Tensor, batch: Batch, *, median: int) -> Terms:

@@ -54,9 +54,10 @@ class Score(Metric, ABC):
         return differences * self._scaler(differences, batch)[1]
 
     def _scaler(self, values: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return center and scale, (O,) for all examples or, where each has its own, (B, 1, ..., O)."""
+        """Return center and scale, (..., O) for all examples or, where each has its own, (B, 1, ..., O)."""
         if batch.center is None or batch.scale is None:
-            return self.center, self.scale
+            one = values.shape[1:]  # written out: a product with few numbers in its last dimension is slow
+            return self.center.expand(one).contiguous(), self.scale.expand(one).contiguous()
         shape = (len(batch), *[1] * (values.ndim - 2), -1)
         return batch.center.view(shape), batch.scale.view(shape)
 
@@ -92,12 +93,16 @@ class Mean(Score):
         """Add a batch's terms."""
         values, weights = self.terms(self, prediction, batch)
         self.total = self.total + values.sum(dtype=PRECISE)
-        self.count = self.count + (values.numel() if weights is None else weights.sum(dtype=PRECISE))
+        self.count = self.count + (values.numel() if weights is None else _sum(weights))
 
     def compute(self) -> Tensor:
         """Return the mean."""
         mean = self.total / self.count
         return mean if self.finish is None else self.finish(mean)
+
+
+def _sum(weights: Tensor) -> Tensor:
+    return torch.count_nonzero(weights) if weights.dtype == torch.bool else weights.sum(dtype=PRECISE)
 
 
 def kept(values: Tensor, keep: Tensor | None) -> Terms:

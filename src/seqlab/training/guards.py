@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ class Guard(Callback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Look at the loss before it spoils the weights."""
-        if bool(torch.isfinite(loss.detach())):
+        if math.isfinite(loss.item()):
             return
         if self.skipped >= self.skip:
             raise self._stop(trainer, float(loss.detach()))

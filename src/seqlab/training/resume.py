@@ -54,6 +54,12 @@ def set_random_states(states: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
+def _between_steps(trainer: Trainer) -> bool:
+    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
+    assert fetcher is not None
+    return not (loop._should_accumulate() or loop._num_ready_batches_reached() or loop._should_check_val_fx(fetcher))
+
+
 class Resume(Checkpoint):
     """Writes last.ckpt between optimiser steps, and restores on start what Lightning leaves out.
 
@@ -92,14 +98,8 @@ class Resume(Checkpoint):
     ) -> None:
         """Save if it is time and the place is right; on SIGTERM save and leave."""
         trainer.fit_loop.restarting = False  # else a plateau schedule skips its update at a resumed epoch's end
-        loop = trainer.fit_loop.epoch_loop
-        fetcher = trainer.fit_loop._data_fetcher
-        assert fetcher is not None
-        between = not (
-            loop._should_accumulate() or loop._num_ready_batches_reached() or loop._should_check_val_fx(fetcher)
-        )
         stop = trainer.received_sigterm
-        if between and (stop or self._due(trainer)):
+        if (stop or self._due(trainer)) and _between_steps(trainer):
             trainer.save_checkpoint(self.file)
             self.saved_at, self.saved_step, self.saved_epoch = (
                 time.monotonic(),
