@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 
 from seqlab.__main__ import main
 from seqlab.cells import RecurrentCell
-from seqlab.config import conf_dir, factory
+from seqlab.config import conf_dir, config_file, factory
 from seqlab.data import SequenceData
 from seqlab.nn import SequenceModel
 from seqlab.sweep.plan import Job, combinations
@@ -43,7 +43,7 @@ def _stopped_before_work() -> Iterator[None]:
         patch.setattr("seqlab.training.pipeline.run_request", _one)
         patch.setattr("seqlab.sweep.early.prepare", lambda arguments: None)
         patch.setattr("seqlab.sweep.sweeper.GridSweeper._has_server", lambda self: False)
-        patch.setattr("seqlab.sweep.plan.combinations", _few)
+        patch.setattr("seqlab.sweep.plan.combinations", _first)
         patch.setattr("seqlab.sweep.sweeper.check_launcher", lambda *given: None)  # asks what this machine has
         patch.setattr("seqlab.sweep.sweeper.GridSweeper._run", _all)
         for name in ("parse_args", "parse_intermixed_args"):
@@ -61,16 +61,13 @@ def _parse_only(parse: Callable[..., Any]) -> Callable[..., Any]:
     return parsed
 
 
-def _few(overrides: Iterable[Override]) -> list[tuple[list[str], str]]:
-    """Return combinations in which every listed option of a group occurs; of other lists the first value does."""
-    seen: set[str] = set()
-    chosen = []
-    for typed, label in combinations(overrides):
-        options = [one for one in typed if (conf_dir() / one.partition("=")[0]).is_dir()]
-        if not chosen or not seen.issuperset(options):
-            chosen.append((typed, label))
-            seen.update(options)
-    return chosen
+def _first(overrides: Iterable[Override]) -> list[tuple[list[str], str]]:
+    """Return the first combination; of the others every option of a group must exist."""
+    every = combinations(overrides)
+    for group, name in {tuple(one.split("=", 1)) for typed, _ in every for one in typed if "=" in one}:
+        if (conf_dir() / group).is_dir() and "/" not in group:
+            config_file(group, name)
+    return every[:1]
 
 
 def _no_fingerprint(data: Mapping[str, Any], known: Mapping[str, str]) -> str:

@@ -107,6 +107,21 @@ def test_what_is_shown_and_not_run_composes(page: Path, folder: Path) -> None:
             pytest.fail(f"{where}: {shlex.join(words)}: {error}")
 
 
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "seqlab train data=co2 cell=lstm model.hiden_size=3",
+        "seqlab train -m data=co2 cell=lstm,gruu",
+        "seqlab train -m hydra/launcher=slurm hydra.launcher.que=long data=co2",
+        "seqlab compare outputs --splot val",
+    ],
+)
+def test_what_is_wrong_does_not_compose(wrong: str, folder: Path) -> None:
+    with pytest.raises((SeqlabError, SystemExit)):
+        composes(shlex.split(wrong))
+
+
 def test_a_number_is_all_that_may_differ() -> None:
     printed = "lstm  4  0.00515  <.001  -0.1 to 1e-3\nRun: /home/me/outputs/co2/gru-6013d240/seed-0\n"
     assert unprinted("...\nlstm 3 0.1 <.050 0.2 to 7\nRun: /home/me/outputs/co2/gru-0a0a0a0a/seed-0\n", printed) == []
