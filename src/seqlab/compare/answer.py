@@ -7,7 +7,7 @@ import math
 from seqlab.compare.comparison import Comparison, Section
 from seqlab.compare.differences import Difference
 from seqlab.compare.scores import Row
-from seqlab.compare.wording import counted, decimals, fixed, listed, percent, word
+from seqlab.compare.wording import counted, decimals, fixed, listed, percent, reference_of, word
 
 #: Rows that a sentence names before it counts the others.
 NAMED = 6
@@ -45,18 +45,18 @@ def _opening(section: Section, comparison: Comparison) -> str:
 
 
 def _differences(section: Section) -> list[str]:
-    subject = "It" if section.rows[0].label == section.reference else section.reference
+    subject = "It" if section.rows[0].label == section.reference else reference_of(section)
     told = {
         "worse": [_by(d, section) for d in section.differences if d.verdict == "worse"],
         "better": [_by(d, section) for d in section.differences if d.verdict == "better"],
     }
-    against = word(section.reference)
+    against = reference_of(section)
     parts = []
     if told["better"]:
         verb = "is" if len(told["better"]) == 1 else "are"
         parts.append(f"{listed(told['better'])} {verb} better than {against}.")
     if told["worse"]:
-        parts.append(f"{word(subject)} is better than {listed(told['worse'])}.")
+        parts.append(f"{subject} is better than {listed(told['worse'])}.")
     return [*parts, *_open(section)]
 
 
@@ -66,7 +66,7 @@ def _open(section: Section) -> list[str]:
     for d in section.differences:
         if d.verdict == "open":
             reasons.setdefault(d.reason, []).append(f"{d.label} ({d.needed} needed)" if d.needed else d.label)
-    against = word(section.reference)
+    against = reference_of(section)
     parts = []
     for reason, labels in reasons.items():
         named = labels if len(labels) <= NAMED + 1 else [*labels[:NAMED], f"{len(labels) - NAMED} others"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 from seqlab.compare.answer import answer
 from seqlab.compare.comparison import Comparison, Section, tally
 from seqlab.compare.differences import Difference
 from seqlab.compare.ranks import Ranks
 from seqlab.compare.scores import Row
-from seqlab.compare.wording import decimals, fixed, listed, number, p_value, percent, plural, word
+from seqlab.compare.wording import decimals, fixed, listed, number, p_value, percent, plural, reference_of, word
 from seqlab.runs import Run
 from seqlab.table import Table
 from seqlab.table import as_markdown as table_markdown
@@ -22,7 +23,13 @@ NAMED = 10
 def as_text(comparison: Comparison, per_seed: bool = False, width: int = 200, colour: bool = False) -> str:
     """Return tables, answers and notes for a terminal of ``width`` columns."""
     parts = _parts(comparison, per_seed)
-    return "\n".join(table_text(p, width, colour) if isinstance(p, Table) else p + "\n" for p in parts)
+    return "\n".join(table_text(p, width, colour) if isinstance(p, Table) else _wrapped(p, width) for p in parts)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Return sentences in lines that fit; a list of runs keeps its lines, whose paths are there to be copied."""
+    lines = [text] if "\n" in text else textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines) + "\n"
 
 
 def as_markdown(comparison: Comparison, per_seed: bool = False) -> str:
@@ -75,6 +82,7 @@ def score_table(section: Section, comparison: Comparison) -> Table:
         [*rows, *trivial],
         best=0 if len(rows) > 1 and section.rows[0].finite else None,
         rule=len(rows) if trivial else None,
+        spare=("MB", "sd", "state", "ms/step", "parameters", "seconds"),
     )
 
 
@@ -111,9 +119,10 @@ def difference_table(section: Section, comparison: Comparison) -> Table:
     best = " (best)" if section.rows[0].label == section.reference else ""
     digits = decimals(section)
     return Table(
-        f"Differences to {word(section.reference)}{best} on the same {plural(comparison.over)}",
+        f"Differences to {reference_of(section)}{best} on the same {plural(comparison.over)}",
         ["", "n", "difference", _interval_name(comparison), "effect", "p (t)", "Holm", "p (signs)", "least", "verdict"],
         [_difference_cells(d, digits) for d in section.differences],
+        spare=("least", "p (signs)", "p (t)", "effect"),
     )
 
 
@@ -129,7 +138,7 @@ def _difference_cells(d: Difference, digits: int) -> list[str]:
 
 def example_table(section: Section, comparison: Comparison) -> Table:
     """Return the same differences as the test examples see them."""
-    digits, rows = decimals(section), []
+    digits, rows, reference = decimals(section), [], reference_of(section)
     for d in section.examples:
         if d.reason:
             rows.append([d.label, *["-"] * 5, d.reason])
@@ -139,9 +148,10 @@ def example_table(section: Section, comparison: Comparison) -> Table:
         span = _span(d.low, d.high, digits)
         rows.append([d.label, str(d.examples), str(d.seeds), fixed(d.mean, digits), span, mcnemar, blocks])
     return Table(
-        f"The same differences to {section.reference} over the test examples instead of the {plural(comparison.over)}",
+        f"The same differences to {reference} over the test examples instead of the {plural(comparison.over)}",
         ["", "examples", "runs", "difference", _interval_name(comparison), "McNemar p by seed", "resampled"],
         rows,
+        spare=("resampled", "runs", "examples"),
     )
 
 
@@ -154,6 +164,8 @@ def seed_table(section: Section, comparison: Comparison) -> Table:
         f"{section.metric.name} on {section.name} by {', '.join(comparison.over)}",
         [*comparison.over, *(row.label for row in section.rows)],
         [[*map(str, unit), *(fixed(of.get(unit), digits) for of in scores)] for unit in units],
+        left=len(comparison.over),
+        fold=True,
     )
 
 

@@ -38,6 +38,11 @@ def p_value(value: float) -> str:
     return "-" if math.isnan(value) else "<.001" if value < 0.001 else f"{value:.2g}"
 
 
+def reference_of(section: Section) -> str:
+    """Return what the differences are to: a row's label as it is, a trivial predictor's name as words."""
+    return word(section.reference) if section.reference in section.baselines else section.reference
+
+
 def percent(share: float) -> str:
     """Return a share in percent: ``95 %``."""
     return f"{100 * share:.3g} %" if share < 0.1 or share > 0.9 else f"{100 * share:.0f} %"
