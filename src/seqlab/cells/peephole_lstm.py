@@ -11,8 +11,9 @@ from seqlab.cells._gated import (
     Kept,
     Weights,
     masked,
-    sigmoid_backward,
+    sigmoid_backward_into,
     tanh_backward,
+    tanh_backward_into,
 )
 
 
@@ -74,11 +75,12 @@ class PeepholeLSTM(GatedCell):
         i, f = gates.unbind(1)
         d_h, d_c = grads
         weight, p = weights
-        d_o = sigmoid_backward(d_h * squashed, o)
+        d_i, d_f, d_g, d_o = d_pre[0].chunk(4, 1)
+        sigmoid_backward_into(d_h * squashed, o, grad_input=d_o)
         d_c = torch.addcmul(d_c + tanh_backward(d_h * o, squashed), d_o, p[2])
-        d_gates = sigmoid_backward(d_c.unsqueeze(1) * torch.stack((g, c), 1), gates)
-        d_sums = torch.cat((d_gates.flatten(1), tanh_backward(d_c * i, g), d_o), 1, out=d_pre[0])
-        d_i, d_f = d_gates.unbind(1)
+        tanh_backward_into(d_c * i, g, grad_input=d_g)
+        sigmoid_backward_into(d_c * g, i, grad_input=d_i)
+        sigmoid_backward_into(d_c * c, f, grad_input=d_f)
         d_weights[1].add_(torch.stack(((d_i * c).sum(0), (d_f * c).sum(0), (d_o * new_c).sum(0))))
         d_c = torch.addcmul(torch.addcmul(d_c * f, d_i, p[0]), d_f, p[1])
-        return masked(torch.mm(d_sums, weight), mask), d_c
+        return masked(torch.mm(d_pre[0], weight), mask), d_c
