@@ -88,7 +88,8 @@ class SweepJob:
         return None
 
     def _trained(self, request: Request) -> Run:
-        from seqlab.training.pipeline import completed_run, record_failure, run_request
+        from seqlab.training.folder import completed_run
+        from seqlab.training.pipeline import record_failure, run_request
 
         if (done := completed_run(request)) is not None:
             return done

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import shutil
 import signal
 import threading
 import time
@@ -21,7 +20,7 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqlab.data import Batches, Loader, SequenceData
-from seqlab.errors import RequestError, RunError, SeqlabError
+from seqlab.errors import RequestError, SeqlabError
 from seqlab.runs import Run
 from seqlab.runs.environment import environment, peak_memory_mb
 from seqlab.runs.files import remove_leftovers, replacing, write_text
@@ -32,6 +31,7 @@ from seqlab.training import screen
 from seqlab.training.budget import with_solved_width
 from seqlab.training.checkpoints import BEST, FOLDER, LAST, latest, model_weights
 from seqlab.training.find_lr import use_found_rate
+from seqlab.training.folder import HYDRA_FOLDER, completed_run, make_folder, withdraw, write_hydra_files
 from seqlab.training.gradient_flow import make_diagnostics
 from seqlab.training.guards import Guard, explained, house_errors
 from seqlab.training.loggers import MetricsFile
@@ -46,7 +46,6 @@ from seqlab.training.trainer import make_loggers, make_trainer, process_rank, se
 
 log = logging.getLogger("seqlab")
 PREDICTIONS_FILE = "predictions.npz"
-HYDRA_FOLDER = ".hydra"
 #: Values of one split's predictions that are worth keeping.
 PREDICTIONS_LIMIT = 5_000_000
 
@@ -75,7 +74,7 @@ def run_request(request: Request) -> Run:
         _warm_start(task, request.config.get("ckpt"))
         if process_rank() != 0:
             return _work(_fresh_run(request, task, data), request, task, data)
-        _make_folder(request)
+        make_folder(request)
         with owning(request.folder), log_file(request.folder):
             remove_leftovers(request.folder, request.folder / FOLDER, request.folder / HYDRA_FOLDER)
             if (done := completed_run(request)) is not None:
@@ -246,7 +245,7 @@ def _save_predictions(file: Path, predictions: dict[str, Any]) -> None:
 def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData) -> Run:
     """Do the work with run.json telling the truth before, after, and when it fails."""
     run.save()
-    _write_hydra_files(request)
+    write_hydra_files(request)
     for name, text in data.artifacts().items():
         write_text(run.folder / name, text)
     try:
@@ -261,7 +260,7 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
             screen.say("Terminated. The same command goes on from the last checkpoint.")
         raise (SystemExit(128 + signal.SIGTERM) if terminated else KeyboardInterrupt) from None
     except RequestError:
-        _withdraw(run)  # the first step was never taken
+        withdraw(run)  # the first step was never taken
         raise
     except BaseException as error:
         told = explained(error)
@@ -284,65 +283,11 @@ def record_failure(request: Request, error: str) -> None:
     Raises:
         Held: another living process works on it.
     """
-    _make_folder(request)
+    make_folder(request)
     with owning(request.folder):
         run = Run.load(request.folder) if (request.folder / RECORD_FILE).exists() else _asked(request)
         if run.status == "running":
             run.updated(status="failed", error=error, finished=_now()).save()
-
-
-def completed_run(request: Request) -> Run | None:
-    """Return the run if it is completed and must not be touched; set it aside if it is to start over."""
-    if process_rank() != 0 or not (request.folder / RECORD_FILE).exists():
-        return None
-    if request.config.get("overwrite"):
-        _set_aside(request.folder)
-        request.config["overwrite"] = False  # once
-        return None
-    run = Run.load(request.folder)
-    if run.status == "failed":
-        _set_aside(request.folder, only="failed")
-    return run if run.status == "completed" else None
-
-
-def _withdraw(run: Run) -> None:
-    """Take back what a refused request wrote, so that nothing looks like a run; work of an earlier session stays."""
-    if not (run.folder / FOLDER).exists():
-        shutil.rmtree(run.folder)
-        with contextlib.suppress(OSError):  # others live there too
-            run.folder.parent.rmdir()
-            run.folder.parent.parent.rmdir()
-
-
-def _set_aside(folder: Path, only: str | None = None) -> None:
-    """Rename a run folder to a hidden one beside it; nothing is deleted.
-
-    Another process may have done so and begun anew since the status was read: with ``only`` it is read again.
-    """
-    with owning(folder):
-        if only is not None and not ((folder / RECORD_FILE).exists() and Run.load(folder).status == only):
-            return
-        number = 1
-        while (aside := folder.with_name(f".{folder.name}.{number}")).exists():
-            number += 1
-        folder.rename(aside)
-    log.info("Moved the former run to %s.", aside)
-
-
-def _make_folder(request: Request) -> None:
-    try:
-        request.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"The run folder {request.folder} can't be made: {error.strerror or error}. See output_dir."
-        ) from error
-
-
-def _write_hydra_files(request: Request) -> None:
-    folder = request.folder / HYDRA_FOLDER
-    folder.mkdir(exist_ok=True)
-    for name, text in request.hydra_files.items():
-        write_text(folder / name, text)
 
 
 def _warm_start(task: SequenceTask, ckpt: str | None) -> None:
