@@ -40,7 +40,14 @@ from seqlab.training.progress import Bar, StepTimer
 from seqlab.training.request import Request
 from seqlab.training.resume import Resume
 from seqlab.training.scoring import Scores, metric_identities, plain_loader, score
-from seqlab.training.surroundings import kept_switches, log_file, orderly_signals, quiet, steps_end_first
+from seqlab.training.surroundings import (
+    imports_uncollected,
+    kept_switches,
+    log_file,
+    orderly_signals,
+    quiet,
+    steps_end_first,
+)
 from seqlab.training.trackers import Tracker, followed
 from seqlab.training.trainer import make_loggers, make_trainer, process_rank, settings, total_steps
 
@@ -62,7 +69,7 @@ def run_request(request: Request) -> Run:
         if lacking := done.lacks(request.config):
             screen.say(f"It was {lacking}.")
         return done
-    with quiet(), kept_switches(), orderly_signals(), house_errors():
+    with quiet(), kept_switches(), imports_uncollected(), orderly_signals(), house_errors():
         data = make_data(request.config)
         config, near = with_solved_width(request.config, data.spec)
         request = replace(request, config=config)
