@@ -10,7 +10,8 @@ help:
 	@echo "make demo       train four cells over three seeds on a real series and compare them"
 	@echo "make test       lint, type-check and run the tests (fast ones first)"
 	@echo "make test-slow  run the slow tests too (minutes)"
-	@echo "make bench      measure speed (see docs/benchmarks.md)"
+	@echo "make bench      measure cells, pipeline, data and sweeps in about 15 minutes (see docs/benchmarks.md);"
+	@echo "                CELL_PEERS='PYTHON ...' and FORECAST_PEER=PYTHON add libraries of other environments"
 	@echo "make docs       write the generated pages and build the site into site/"
 
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -45,8 +46,12 @@ test-slow: $(VENV)/.test
 
 check: test
 
-bench: $(VENV)/.test
-	$(BIN)/python benchmarks/cells.py
+# A bar that is missed is said and does not stop the rest.
+bench: $(VENV)/.run
+	$(BIN)/python benchmarks/cells.py --rounds 5 $(CELL_PEERS:%=--peer-python %)
+	-$(BIN)/python benchmarks/pipeline.py --rounds 5 $(FORECAST_PEER:%=--peers %)
+	$(BIN)/python benchmarks/data.py
+	-$(BIN)/python benchmarks/sweep.py --jobs 4 --seconds 5
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m docs.generate

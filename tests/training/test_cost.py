@@ -1,0 +1,132 @@
+"""What a run costs beside its model: the comparison with a hand-written loop is of like with like, and what is spared.
+
+The figures are measured by benchmarks/pipeline.py.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+
+import seqlab
+from seqlab.data import Batches, Loader, SequenceData
+from seqlab.training.checkpoints import model_weights
+from seqlab.training.surroundings import imports_uncollected, kept_switches
+from tests.training.helpers import rows, tiny
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+EPOCHS = 2
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "windows": ("sunspots", {"lookback": 11, "horizon": 3}),
+    "texts": ("polarity", {"sentences": [64, 32, 32]}),
+}
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[SimpleNamespace]:
+    """The benchmark's modules, imported as the script imports them."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import handwritten
+        import pipeline
+
+        yield SimpleNamespace(handwritten=handwritten, pipeline=pipeline)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+        for name in ("handwritten", "pipeline", "cells", "peers"):
+            sys.modules.pop(name, None)
+
+
+class OurBatches:
+    """The batches of `seqlab train`, epoch after epoch, in the loop's form."""
+
+    def __init__(self, data: SequenceData, split: Any, shuffle: bool) -> None:
+        examples = data.examples(split)
+        self.loader = Loader(
+            examples, Batches(len(examples), data.batch_size, shuffle=shuffle, lengths=examples.lengths)
+        )
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self.loader:
+            yield {name: value for name, value in vars(batch).items() if value is not None}
+
+
+@pytest.mark.parametrize("case", ["windows", pytest.param("texts", marks=pytest.mark.slow)])
+def test_the_hand_written_loop_does_the_same_work(bench: SimpleNamespace, case: str, tmp_path: Path) -> None:
+    """Given the same batches, it ends with the same weights and the same losses."""
+    name, changes = CASES[case]
+    overrides = [f"data.{key}={value}" for key, value in changes.items()]
+    run = seqlab.train(
+        [
+            *(o for o in tiny(tmp_path) if not o.startswith("data")),
+            *(f"data={name}", *overrides, "data.batch_size=16", "cell=lstm", f"trainer.max_epochs={EPOCHS}"),
+        ]
+    )
+    data, model = bench.handwritten.prepare(name, {**changes, "batch_size": 16}, 4, 0)
+    train, val = OurBatches(data, "train", True), OurBatches(data, "val", False)
+    loss = bench.handwritten.label_error if data.spec.class_names else bench.handwritten.squared_error
+    history = bench.handwritten.fit(model, train, val, loss, EPOCHS)
+    recorded = [(float(row["train/loss"]), float(row["val/loss"])) for row in rows(run)]
+    assert history == [pytest.approx(pair, rel=1e-6) for pair in recorded]
+    last = model_weights(run.folder / "checkpoints" / "last.ckpt")
+    assert all(torch.allclose(value, last[key], rtol=1e-5, atol=1e-7) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_its_samples_are_ours_one_by_one(bench: SimpleNamespace, case: str) -> None:
+    name, changes = CASES[case]
+    data, model = bench.handwritten.prepare(name, {**changes, "batch_size": 16}, 4, 0)
+    model.eval()
+    for pad in ("all", "batch") if data.spec.class_names else ("all",):
+        seen = []
+        for sample in bench.handwritten.loader(data, "train", pad):
+            ours = data.examples("train").__getitems__(sample["index"].tolist())
+            theirs = type(ours)(**sample)
+            assert torch.equal(theirs.x[:, : ours.x.shape[1]], ours.x)
+            assert torch.equal(theirs.y, ours.y)
+            assert torch.allclose(model(theirs), model(ours), atol=1e-6)
+            seen += sample["index"].tolist()
+        assert sorted(seen) == list(range(len(data.examples("train"))))
+
+
+def test_ratios_are_of_the_same_round(bench: SimpleNamespace) -> None:
+    ours, theirs = bench.pipeline.SEQLAB, bench.pipeline.HAND
+    seconds = iter([1.0, 2.0, 8.0, 2.0, 3.0, 2.0])  # the second round begins with theirs
+    found = bench.pipeline.in_turn(
+        (ours, theirs), 3, lambda side: {"side": side, "seconds_per_epoch": next(seconds)}, "title"
+    )
+    assert bench.pipeline.ratios(found, theirs) == [0.5, 0.25, 1.5]
+    assert bench.pipeline.spread([0.5, 0.25, 1.5]) == "0.50 (0.25 to 1.50)"
+
+
+def test_memory_and_imports_are_spared_while_a_run_lasts_and_not_after() -> None:
+    memory: Any = torch.utils.deterministic
+    before = gc.get_freeze_count()
+    with kept_switches(), imports_uncollected():
+        torch.use_deterministic_algorithms(True)
+        assert not memory.fill_uninitialized_memory
+        within = gc.get_freeze_count()
+        with imports_uncollected():  # a run within a run
+            pass
+        assert gc.get_freeze_count() == within > before
+    assert memory.fill_uninitialized_memory
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert gc.get_freeze_count() == before
+
+
+def test_a_profiler_of_ones_own_sees_every_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    fit = Trainer.fit
+    monkeypatch.setattr(Trainer, "fit", lambda self, *a, **k: (seen.append(self.profiler), fit(self, *a, **k))[1])
+    run = seqlab.train([*tiny(tmp_path, "cell=rnn", "trainer.max_epochs=1"), "+trainer.profiler=simple"])
+    (profiler,) = seen
+    steps = profiler.recorded_durations["[LightningModule]Forecasting.on_train_batch_start"]
+    assert len(steps) == run.record["steps"]
