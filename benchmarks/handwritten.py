@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-import torch._dynamo  # noqa: F401 - the first optimiser imports it, Lightning before: outside of the time on both sides
+import torch._dynamo  # torch imports it with the first optimiser; on both sides that is outside of the time
 import yaml
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
