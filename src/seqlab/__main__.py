@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from seqlab.errors import did_you_mean
 
         return _complain(f"There is no command {command!r}.{did_you_mean(command, COMMANDS)}", 2)
-    from seqlab.errors import SeqlabError
+    from seqlab.errors import SeqlabError, refusal_of
 
     try:
         if command == "train" and {"-m", "--multirun"} & set(rest):
@@ -58,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debugging():
             raise
         return _complain(str(error), error.exit_code)
+    except OSError as error:
+        if debugging() or (told := refusal_of(error)) is None:
+            raise
+        return _complain(str(told), told.exit_code)
     except KeyboardInterrupt:
         return _complain("Interrupted. The same command goes on from the last checkpoint.", 130)
     return int(code or 0)

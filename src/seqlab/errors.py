@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -20,6 +21,27 @@ class RequestError(SeqlabError, ValueError):
 
 class RunError(SeqlabError, RuntimeError):
     """The request was right and the work failed (a diverged loss, a corrupt checkpoint). Exit code 1."""
+
+
+class Refused(RunError):
+    """A disk or a folder took no file. What was saved stands, and the same command goes on from it."""
+
+
+#: What a disk or a folder can refuse.
+_DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
+_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EMFILE}
+
+
+def refusal_of(error: OSError) -> Refused | None:
+    """Return the house's error for a file that the system refused; None for anything else."""
+    if error.errno in _DISK:
+        return Refused(
+            f"The disk is full, or the file larger than allowed ({error.filename or error.strerror or error})."
+            " Free some space and repeat the command; the run goes on."
+        )
+    if error.errno in _PLACE:
+        return Refused(f"A file can't be written or read: {error}. Repeat the command once it can.")
+    return None
 
 
 def did_you_mean(got: str, options: Iterable[str]) -> str:

@@ -177,3 +177,11 @@ def test_through_a_real_process(arguments: list[str], code: int, expected: str, 
     assert expected in ended.stderr
     assert "Traceback" not in ended.stderr
     assert json.dumps(sorted(p.name for p in tmp_path.iterdir())) == "[]"
+
+
+def test_a_folder_that_takes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    code, said = complaint(capsys, "train", *tiny(tmp_path / "file" / "out"))
+    assert code == 1
+    assert said.startswith("seqlab: A file can't be written or read: [Errno 20] Not a directory: ")
+    assert said.count("\n") == 1

@@ -88,7 +88,7 @@ def test_ctrl_c_ends_all_jobs_and_they_go_on_later(tmp_path: Path) -> None:
     process = start(folder, *long)
     until(lambda: len(list(folder.glob("co2/*/*/checkpoints/last.ckpt"))) == 2)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 130, err
     assert "The same command goes on" in err
     assert "Traceback" not in out + err

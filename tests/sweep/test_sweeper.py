@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -75,6 +76,31 @@ def test_stop_at_the_first_failure(sweep: Sweep, trainer: Trainer, capsys: pytes
     assert len(find_runs("outputs")) == 2, "what was not started leaves nothing"
     trainer.fails = set()
     assert sweep("cell=lstm,rnn,gru", "sweep.on_error=stop") == 0, "an old failure stops nothing"
+
+
+def test_a_full_disk_fails_no_run(sweep: Sweep, trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was saved stands, and the same command goes on from it in the same folder."""
+
+    def full(request: Request) -> None:
+        if request.choices["cell"] == "rnn":
+            completed(request, 0.0).updated(status="running").save()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    trainer.when = full
+    assert sweep("cell=rnn,gru") == 1
+    assert "cell=rnn: The disk is full" in capsys.readouterr().out
+    trainer.when = lambda request: None
+    assert sweep("cell=rnn,gru") == 0
+    assert "1 completed, 1 to go on" in capsys.readouterr().out
+    assert not list(Path("outputs/co2").glob("*/.seed*")), "nothing was set aside"
+
+
+def test_a_plan_that_cannot_be_written(sweep: Sweep, trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outputs/co2").mkdir(parents=True)
+    Path("outputs/co2/sweeps").touch()
+    assert sweep("cell=rnn,gru") == 1
+    assert "The plan can't be written to" in capsys.readouterr().err
+    assert trainer.trained == []
 
 
 def test_overwrite_makes_all_again_once(sweep: Sweep, trainer: Trainer) -> None:

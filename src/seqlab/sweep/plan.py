@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 
-from seqlab.errors import RequestError, SeqlabError
+from seqlab.errors import RequestError, RunError, SeqlabError
 from seqlab.runs.files import write_text
 from seqlab.sweep.processes import Child, stop
 
@@ -182,6 +182,9 @@ def write_plan(jobs: Sequence[Job], arguments: Sequence[str], code: str) -> Path
         jobs: of the sweep.
         arguments: the overrides as typed.
         code: which seqlab planned it.
+
+    Raises:
+        RunError: the system refuses the file.
     """
     root = root_of(jobs)
     plan = {
@@ -192,7 +195,10 @@ def write_plan(jobs: Sequence[Job], arguments: Sequence[str], code: str) -> Path
     text = json.dumps(plan, indent=2) + "\n"
     asked = json.dumps([plan["command"], plan["jobs"]])
     file = root / PLANS_FOLDER / f"{hashlib.sha256(asked.encode()).hexdigest()[:8]}.json"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, text)
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, text)
+    except OSError as error:
+        raise RunError(f"The plan can't be written to {file}: {error.strerror or error}. See output_dir.") from error
     return file

@@ -14,6 +14,9 @@ from seqlab.runs.lock import living_owner
 #: new: nothing was done yet. interrupted: begun, and nobody works on it. The others are as in run.json.
 Status = Literal["new", "running", "interrupted", "failed", "completed"]
 
+#: Errors of runs that a person or a scheduler interrupted.
+ASKED_TO_LEAVE = ("Ctrl-C", "SIGTERM")
+
 
 @dataclass(frozen=True)
 class State:
@@ -22,7 +25,7 @@ class State:
     Attributes:
         status: see ``Status``.
         run: its record; None before it has one, or where that can't be read.
-        error: why it failed.
+        error: why it failed, or could not go on.
         written: when run.json was written (seconds since the epoch); 0 before.
     """
 
@@ -44,8 +47,9 @@ def state_of(folder: Path) -> State:
         return State("new") if gone else State("failed", error=str(error), written=written)
     if run.status in ("completed", "failed"):
         return State(run.status, run, run.error, written)
-    alive = run.status == "running" and living_owner(folder) is not None
-    return State("running" if alive else "interrupted", run, written=written)
+    if run.status == "running" and living_owner(folder) is not None:
+        return State("running", run, written=written)
+    return State("interrupted", run, None if run.error in ASKED_TO_LEAVE else run.error, written)
 
 
 class Watched:

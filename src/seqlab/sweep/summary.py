@@ -48,7 +48,7 @@ def show_start(
         f"{busy} in other hands" * bool(busy),
         f"{left - begun - busy} to run" * bool(left - begun - busy),
     ]
-    console.print(f"Sweep of {len(jobs)} runs: {', '.join(filter(None, words))}.", style="bold")
+    console.print(f"Sweep of {len(jobs)} run{'s' * (len(jobs) != 1)}: {', '.join(filter(None, words))}.", style="bold")
     how = f"{launcher.shares}; " if isinstance(launcher, LocalJobs) and left else ""
     console.print(f"  {how}plan in {plan}", style="dim", soft_wrap=True, markup=False)
     other = Counter(code_of(s.run) for s in done if s.run is not None and s.status == "completed")
@@ -56,7 +56,7 @@ def show_start(
         if made_by != code:
             console.print(
                 f"  {number} completed {'run was' if number == 1 else 'runs were'} made by {made_by}; this is {code}."
-                " They are kept; overwrite=true makes all of them again.",
+                f" {'It is' if number == 1 else 'They are'} kept; overwrite=true makes every run again.",
                 soft_wrap=True,
                 markup=False,
             )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from seqlab.errors import RequestError, RunError
+from seqlab.errors import Refused, RequestError, RunError
 from seqlab.runs import RECORD_FILE, Run
 from seqlab.runs.lock import Held, living_owner
 from seqlab.sweep.state import state_of
@@ -63,9 +63,11 @@ class SweepJob:
             RunError, RequestError: it failed, and its record says so.
         """
         from seqlab.training.app import job_request
+        from seqlab.training.guards import house_errors
 
-        request = job_request(cfg)
-        run = self._settled(request.folder) or self._trained(request)
+        with house_errors():
+            request = job_request(cfg)
+            run = self._settled(request.folder) or self._trained(request)
         return run.metrics.get(run.record["monitor"])
 
     def _settled(self, folder: Path) -> Run | None:
@@ -83,12 +85,13 @@ class SweepJob:
             raise Held(f"Another process works on {folder}: {living_owner(folder)}.")
         for other in self.stop_at:
             seen = state_of(other)
-            if seen.status == "failed" and seen.written > self.since:
+            if seen.error and seen.written > self.since:
                 raise NotStarted(f"Not started: {other} failed, and sweep.on_error is stop.")
         return None
 
     def _trained(self, request: Request) -> Run:
         from seqlab.training.folder import completed_run
+        from seqlab.training.guards import explained
         from seqlab.training.pipeline import record_failure, run_request
 
         if (done := completed_run(request)) is not None:
@@ -100,8 +103,9 @@ class SweepJob:
         except Held:
             raise
         except Exception as error:
-            with contextlib.suppress(Held):
-                record_failure(request, f"{type(error).__name__}: {error}")
+            if not isinstance(explained(error), Refused):  # which would take no record either
+                with contextlib.suppress(Held, OSError):
+                    record_failure(request, f"{type(error).__name__}: {error}")
             raise
 
     @contextlib.contextmanager

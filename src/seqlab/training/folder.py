@@ -13,6 +13,7 @@ from seqlab.runs.files import write_text
 from seqlab.runs.lock import owning
 from seqlab.runs.record import RECORD_FILE
 from seqlab.training.checkpoints import FOLDER
+from seqlab.training.guards import house_errors
 from seqlab.training.request import Request
 from seqlab.training.trainer import process_rank
 
@@ -48,7 +49,7 @@ def _set_aside(folder: Path, only: str | None = None) -> None:
 
     Another process may have done so and begun anew since the status was read: with ``only`` it is read again.
     """
-    with owning(folder):
+    with house_errors(), owning(folder):
         if only is not None and not ((folder / RECORD_FILE).exists() and Run.load(folder).status == only):
             return
         number = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from seqlab.data import Batch
-from seqlab.errors import RunError, SeqlabError
+from seqlab.errors import RunError, SeqlabError, refusal_of
 from seqlab.runs.files import replacing
 
 BAD_BATCH_FILE = "bad_batch.pt"
@@ -86,11 +85,6 @@ class Guard(Callback):
         )
 
 
-#: What a disk or a folder can refuse.
-_DISK = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
-_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.EMFILE}
-
-
 @contextmanager
 def house_errors() -> Iterator[None]:
     """Raise the house's error for what the machine ran out of; anything else passes as it is."""
@@ -117,14 +111,7 @@ def explained(error: BaseException) -> BaseException:
     refused = _refusal(error)
     if refused is None:
         return error
-    if refused.errno in _DISK:
-        return RunError(
-            f"The disk is full, or the file larger than allowed ({refused.filename or refused.strerror or refused})."
-            " Free some space and repeat the command; the run goes on."
-        )
-    if refused.errno in _PLACE:
-        return RunError(f"A file of the run can't be written or read: {refused}. Repeat the command once it can.")
-    return error
+    return refusal_of(refused) or error
 
 
 def _refusal(error: BaseException) -> OSError | None:

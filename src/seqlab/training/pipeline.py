@@ -20,7 +20,7 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from seqlab.data import Batches, Loader, SequenceData
-from seqlab.errors import RequestError, SeqlabError
+from seqlab.errors import Refused, RequestError, SeqlabError
 from seqlab.runs import Run
 from seqlab.runs.environment import environment, peak_memory_mb
 from seqlab.runs.files import remove_leftovers, replacing, write_text
@@ -272,7 +272,8 @@ def _recorded(run: Run, request: Request, task: SequenceTask, data: SequenceData
     except BaseException as error:
         told = explained(error)
         with contextlib.suppress(OSError):  # the folder may be gone or the disk full: the record stays as it was
-            run.updated(status="failed", error=f"{type(told).__name__}: {told}", finished=_now()).save()
+            status = "interrupted" if isinstance(told, Refused) else "failed"
+            run.updated(status=status, error=f"{type(told).__name__}: {told}", finished=_now()).save()
         log.exception("The run failed.")
         if told is not error:
             raise told from error
