@@ -49,7 +49,10 @@ def test_the_least_important_go_first(comparison):
 
 def test_sentences_are_wrapped_between_words(comparison):
     words = " ".join(as_text(comparison).split("\n\n")[-1].split())
-    assert " ".join(as_text(comparison, width=60).split("\n\n")[-1].split()) == words
+    for width in range(40, 80):
+        lines = as_text(comparison, width=width).split("\n\n")[-1].splitlines()
+        assert " ".join(" ".join(lines).split()) == words
+        assert not any(line.startswith("%") for line in lines), "a number keeps its unit"
 
 
 def test_long_cells_wrap_and_words_stay_whole():

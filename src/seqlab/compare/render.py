@@ -28,8 +28,11 @@ def as_text(comparison: Comparison, per_seed: bool = False, width: int = 200, co
 
 def _wrapped(text: str, width: int) -> str:
     """Return sentences in lines that fit; a list of runs keeps its lines, whose paths are there to be copied."""
-    lines = [text] if "\n" in text else textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines) + "\n"
+    if "\n" in text:
+        return text + "\n"
+    whole = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ") + "\n"
 
 
 def as_markdown(comparison: Comparison, per_seed: bool = False) -> str:

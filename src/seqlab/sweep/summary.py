@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import psutil
 from hydra.plugins.launcher import Launcher
@@ -57,7 +58,7 @@ def show_start(
             console.print(
                 f"  {number} completed {'run was' if number == 1 else 'runs were'} made by {made_by}; this is {code}."
                 f" {'It is' if number == 1 else 'They are'} kept; overwrite=true makes every run again.",
-                soft_wrap=True,
+                soft_wrap=not console.is_terminal,
                 markup=False,
             )
     for job, folder in zip(jobs, watched, strict=True):
@@ -113,11 +114,11 @@ def _table(runs: Sequence[Run], console: Console, mixed: bool) -> str:
     from seqlab.compare import compare
     from seqlab.compare.render import as_text
 
+    width = console.width if console.is_terminal else 200
     try:
         comparison = compare(runs, allow_mixed_code=mixed)
     except RequestError as error:
-        return f"No table: {error}".replace("--allow-mixed-code", "sweep.allow_mixed_code=true")
-    width = console.width if console.is_terminal else 200
+        return fill(f"No table: {error}".replace("--allow-mixed-code", "sweep.allow_mixed_code=true"), width)
     return as_text(comparison, width=width, colour=console.is_terminal)
 
 
