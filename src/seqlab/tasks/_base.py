@@ -18,13 +18,14 @@ from seqlab.errors import RequestError, did_you_mean
 from seqlab.nn import SequenceModel
 from seqlab.tasks.metrics import metric_info
 from seqlab.tasks.optim import parameter_groups, scale_rates
+from seqlab.tasks.plain import PlainlySet
 
 ModelFactory = Callable[..., SequenceModel]
 OptimizerFactory = Callable[..., Optimizer]
 SchedulerFactory = Callable[..., LRScheduler]
 
 
-class MeanLoss(Metric):
+class MeanLoss(PlainlySet, Metric):
     """Mean of summed losses, kept in the state dict so that a resumed epoch goes on counting."""
 
     full_state_update = False
@@ -46,7 +47,7 @@ class MeanLoss(Metric):
         return self.total / self.count
 
 
-class SequenceTask(LightningModule, ABC):
+class SequenceTask(PlainlySet, LightningModule, ABC):
     """A LightningModule over a SequenceModel: loss, scores and optimiser for one kind of data.
 
     Args:
@@ -104,13 +105,6 @@ class SequenceTask(LightningModule, ABC):
     def higher_is_better(self) -> bool:
         """Return the direction of the monitored score."""
         return metric_info(self.monitor.partition("/")[2])["higher_is_better"]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes every hook's name here, forty times a step; torch would look each time for a parameter.
-        if name in self.__dict__ and isinstance(value, str | None):
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the model's prediction for a batch; its shape is the kind's."""

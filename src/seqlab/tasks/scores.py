@@ -18,6 +18,7 @@ from torchmetrics.utilities import dim_zero_cat
 from torchmetrics.wrappers.abstract import WrapperMetric
 
 from seqlab.data import Batch, Spec
+from seqlab.tasks.plain import PlainlySet
 
 #: The mark of a step without a label.
 IGNORED = -100
@@ -28,7 +29,7 @@ PRECISE = torch.float32 if torch.backends.mps.is_available() else torch.float64
 Terms: TypeAlias = tuple[Tensor, Tensor | None]
 
 
-class Score(Metric, ABC):
+class Score(PlainlySet, Metric, ABC):
     """A score that knows the scaler, and so the data's own units.
 
     Args:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from seqlab.tasks import SequenceTask
 
-REFRESH_SECONDS = 0.5
+REFRESH_SECONDS = 1.0
 #: Step times kept for the median: enough for it to stand still, few enough to forget.
 KEPT = 4096
 
@@ -72,7 +72,7 @@ class Bar(Callback):
             self.progress.start()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Redraw if half a second has passed."""
+        """Redraw if a second has passed."""
         now = time.monotonic()
         if now - self.drawn >= REFRESH_SECONDS and trainer.is_global_zero:
             self.drawn = now
