@@ -23,9 +23,11 @@ def calibration():
 
 
 def test_every_source_is_measured_at_every_n(calibration, tmp_path, capsys):
-    runs = write_runs(tmp_path, {"gru": [0.1, 0.11, 0.12]})
+    runs = write_runs(tmp_path, {"gru": [0.1 + k / 100 for k in range(10)], "rnn": [0.1] * 9})
     assert calibration.main([str(runs), "--repetitions", "4", "--n", "3,4"]) in (0, 1)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ") and " % " in line]
+    said = capsys.readouterr().out
+    assert "left out: rnn on co2, 9 runs" in said
+    lines = [line for line in said.splitlines() if line.startswith(" ") and " % " in line]
     assert [line.split()[0] for line in lines] == ["normal", "normal", "skewed", "skewed", "recorded:", "recorded:"]
 
 

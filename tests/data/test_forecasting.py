@@ -54,6 +54,15 @@ def test_windows_hold_the_rows_they_should(tmp_path: Path) -> None:
         torch.testing.assert_close(batch.y[..., 0], start + torch.arange(3))
 
 
+def test_the_dates_of_the_test_split_are_noted(tmp_path: Path) -> None:
+    assert data(table(tmp_path)).notes()["test_dates"] == ["2020-03-21T00:00:00", "2020-04-09T00:00:00"]
+    numbers = [["a", 1], ["b", 2]] * 60
+    pd.DataFrame(numbers, columns=["name", "x"]).assign(date=np.repeat(np.arange(1900, 1960), 2)).to_csv(
+        tmp_path / "two.csv", index=False
+    )
+    assert "test_dates" not in data(str(tmp_path / "two.csv"), series="name", target="x", date="date").notes()
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     sizes=st.lists(st.integers(12, 40), min_size=1, max_size=3),

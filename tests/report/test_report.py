@@ -5,21 +5,24 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seqlab.__main__ import main
 from seqlab.compare import compare
+from seqlab.compare.examples import saved
 from seqlab.errors import RequestError, RunError
-from seqlab.report import report
+from seqlab.report import outputs, report
 from seqlab.report.curves import curve_plot, read_curve
 from seqlab.report.gradients import gate_table, gradient_plots, read_flows
 from seqlab.report.outputs import confusion_plot, forecast_plot
 from seqlab.report.plots import rank_plot, score_plot
 from seqlab.runs import Run
-from tests.fabricated_runs import record, write_curves, write_full_runs, write_run, write_runs
+from tests.fabricated_runs import record, write_curves, write_full_runs, write_predictions, write_run, write_runs
 
 EVIL = "<script>alert('$x$ & --> ]]>')</script>"
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -228,6 +231,60 @@ def test_forecasts_need_real_targets(full):
         "Forecasts of 4 steps against the truth on co2: gru misses by 0.1"
     )
     assert forecast_plot(compare(full / "mr").sections[0], "p") is None
+
+
+def forecasts(folder: Path, scaler: object, **notes: object) -> Run:
+    """A run that is half a scaled unit too high in each of 60 daily windows of 4 steps."""
+    folder = write_run(
+        folder, record("gru", 0, 0.25, data_notes={"windows": {"test": 60}, **notes}, target_names=["ppm"])
+    )
+    target = (np.arange(60)[:, None] + np.arange(4.0))[..., None]
+    write_predictions(folder, target + 0.5, target)
+    if scaler is not None:
+        (folder / "scaler.json").write_text(json.dumps(scaler))
+    return Run.load(folder)
+
+
+ONE = {"scalers": [{"center": [300.0, 1.0], "scale": [10.0, 2.0]}]}
+
+
+@pytest.mark.parametrize(
+    ("scaler", "label", "miss"),
+    [(ONE, "ppm", "5"), (None, "ppm", "0.5"), ({"scalers": 2 * ONE["scalers"]}, "ppm, scaled by series", "0.5")],
+)
+def test_forecasts_are_in_the_datas_own_units_where_the_scaler_is_known(tmp_path, scaler, label, miss):
+    forecasts(tmp_path / "0", scaler)
+    plot = forecast_plot(compare(tmp_path).sections[0], "p")
+    assert plot.alt.endswith(f"gru misses by {miss} on average.")
+    assert f">{label}</text>" in plot.svg
+
+
+def test_forecasts_stand_at_their_dates(tmp_path):
+    own = saved(forecasts(tmp_path / "0", ONE, test_dates=["2000-01-01T00:00:00", "2000-03-03T00:00:00"]))
+    times = outputs._times(own, np.array([0, 4, 56]))
+    rows = [0, 1, 2, 3, 4, 5, 6, 7, 56, 57, 58, 59]
+    assert times.tolist() == [datetime(2000, 1, 1) + timedelta(days=row) for row in rows]
+    assert "steps of the last" not in forecast_plot(compare(tmp_path).sections[0], "p").svg
+    assert times[-1] < np.datetime64("2000-03-03")
+
+
+@pytest.mark.parametrize("notes", [{}, {"test_dates": ["2000-01-01", "2000-03-03"], "irregular_steps": 3}])
+def test_forecasts_are_counted_where_dates_are_unknown_or_uneven(tmp_path, notes):
+    own = saved(forecasts(tmp_path / "0", ONE, **notes))
+    assert outputs._times(own, np.array([0, 4])).tolist() == list(range(8))
+    assert "steps of the last" in forecast_plot(compare(tmp_path).sections[0], "p").svg
+
+
+def test_a_scaler_that_is_none_is_named(tmp_path):
+    forecasts(tmp_path / "0", {"scalers": [{}]})
+    with pytest.raises(RunError, match=r"scaler.json is corrupt \(KeyError\('center'\)\)"):
+        forecast_plot(compare(tmp_path).sections[0], "p")
+
+
+def test_trivial_predictors_that_lie_close_share_a_label(tmp_path):
+    write_runs(tmp_path, {"gru": [0.1, 0.2], "rnn": [0.3, 0.4]}, baselines={"a/test/mse": 0.5, "b/test/mse": 0.501})
+    comparison = compare(tmp_path)
+    assert ">a, b</text>" in score_plot(comparison.sections[0], comparison, "p").svg
 
 
 def test_confusion_is_summed_over_runs(full):

@@ -174,6 +174,9 @@ def notes(series: Series, cuts: Cuts, columns: Columns, fitted: Fitted) -> dict[
     found |= series.counts
     if fitted.step is not None:
         found |= {"step_days": fitted.step.days, "irregular_steps": fitted.step.irregular}
+    if series.dates is not None and len(series.names) == 1:
+        first, last = series.dates[[cuts.test[0], cuts.stop[0] - 1]].astype("datetime64[s]")
+        found["test_dates"] = [str(first), str(last)]
     return {name: value for name, value in found.items() if value or name in ("rows", "series")}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
@@ -13,12 +16,15 @@ from seqlab.compare import Section
 from seqlab.compare.examples import Saved, saved
 from seqlab.compare.scores import Row
 from seqlab.compare.wording import number, percent
+from seqlab.errors import RunError
 from seqlab.report.svg import INK, Plot, drawing, inline, legend_below, series_colour
+from seqlab.runs import Run
 
 #: Rows whose forecasts are drawn over the truth.
 FORECASTS = 3
 #: Steps of the test split that are drawn.
 STEPS = 120
+SCALER_FILE = "scaler.json"
 #: Classes up to which each cell carries its count.
 COUNTED = 10
 
@@ -29,22 +35,75 @@ def forecast_plot(section: Section, name: str) -> Plot | None:
     found = [(row, own) for row in rows if (own := saved(row.group.runs[0])) is not None and _is_forecast(own)]
     if not found:
         return None
-    windows = _windows(found[0][1].target)
-    truth = _joined(found[0][1].target, windows)
+    first = found[0][1]
+    windows, horizon, units = _windows(first.target), first.target.shape[1], _units(first.run)
+    truth, times = units.original(_joined(first.target, windows)), _times(first, windows)
     spoken = []
     with drawing(4.6, 3.0) as (figure, axes):
-        axes.plot(truth, color=INK, linewidth=1.2, label="truth")
+        axes.plot(times, truth, color=INK, linewidth=1.2, label="truth")
         for place, (row, own) in enumerate(found):
-            line = _joined(_middle(own), windows)
-            axes.plot(line, color=series_colour(place), linewidth=1.3, label=f"{row.label}, {_seed(row)}")
+            line = units.original(_joined(_middle(own), windows))
+            axes.plot(times, line, color=series_colour(place), linewidth=1.3, label=f"{row.label}, {_seed(row)}")
             spoken.append(f"{row.label} misses by {number(float(np.nanmean(np.abs(line - truth))))} on average")
-        axes.set_xlabel("steps of the last test windows")
-        axes.set_ylabel("first target, scaled")
+        if np.issubdtype(times.dtype, np.datetime64):
+            locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+            axes.xaxis.set_major_locator(locator)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        else:
+            axes.set_xlabel("steps of the last test windows")
+        axes.set_ylabel(units.label)
         legend_below(figure, axes)
-        horizon = found[0][1].target.shape[1]
         alt = f"Forecasts of {horizon} steps against the truth on {section.name}: {'; '.join(spoken)}."
         svg = inline(figure, name, alt)
     return Plot("Forecasts against the truth", alt, svg, f"Windows of {horizon} steps, one after the other.")
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What a value of the first target is measured in, and how scaled ones become such."""
+
+    label: str
+    center: float = 0.0
+    scale: float = 1.0
+
+    def original(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scaled * self.scale + self.center
+
+
+def _units(run: Run) -> _Units:
+    """Return the units of a run's data, by the scaler that it keeps; scaled ones where each series has its own.
+
+    Raises:
+        RunError: the file is not what it should be.
+    """
+    names = run.record.get("target_names") or ["first target"]
+    file = run.folder / SCALER_FILE
+    if not file.is_file():
+        return _Units(str(names[0]))
+    try:
+        scalers = json.loads(file.read_text(encoding="utf-8"))["scalers"]
+        if len(scalers) != 1:
+            return _Units(f"{names[0]}, scaled by series")
+        return _Units(str(names[0]), float(scalers[0]["center"][0]), float(scalers[0]["scale"][0]))
+    except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
+        raise RunError(f"{file} is corrupt ({error!r}). Delete it to report in scaled units.") from error
+
+
+def _times(own: Saved, windows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the date of each step that is drawn, where the run's notes tell the dates of its test split; else a count.
+
+    The first window forecasts the first row of the split, and each further one starts a row later.
+    """
+    horizon, notes = own.target.shape[1], own.run.record.get("data_notes") or {}
+    steps = len(windows) * horizon
+    whole = notes.get("windows", {}).get("test") if isinstance(notes.get("windows"), dict) else None
+    dates = notes.get("test_dates")
+    if not dates or not whole or notes.get("irregular_steps"):
+        return np.arange(steps)
+    rows = (own.index[windows][:, None] + np.arange(horizon)).reshape(-1)
+    start, end = np.array(dates, dtype="datetime64[s]")
+    seconds = (end - start).astype(np.int64) / max(1, whole + horizon - 2)
+    return np.asarray(start + (rows * seconds).astype("timedelta64[s]"))
 
 
 def _is_forecast(own: Saved) -> bool:

@@ -49,9 +49,8 @@ def _spoken(row: Row, digits: int) -> str:
 
 def _draw_row(axes: Axes, place: int, row: Row) -> None:
     colour, e = series_colour(place), row.estimate
-    axes.plot(
-        row.scores, np.full(len(row.scores), place), "o", color=colour, alpha=0.45, markersize=4, markeredgewidth=0
-    )
+    beneath = np.full(len(row.scores), place + 0.26)  # where the interval does not cover them
+    axes.plot(row.scores, beneath, "o", color=colour, alpha=0.6, markersize=4, markeredgewidth=0)
     if not math.isnan(e.low):
         axes.plot([e.low, e.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot([e.mean], [place], "D", color=colour, markersize=6)
@@ -61,16 +60,35 @@ def _draw_trivial(axes: Axes, rows: Sequence[Row], trivial: dict[str, float]) ->
     """Draw the predictors that lie near the rows' scores; return the names of the others."""
     low, high = axes.get_xlim()
     reach = high - low
-    beyond = []
-    for name, score in trivial.items():
-        if low - reach <= score <= high + reach:
-            axes.axvline(score, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-            axes.annotate(
-                word(name), (score, 1), (2, -1), ("data", "axes fraction"), "offset points", fontsize=8, va="bottom"
-            )
-        elif math.isfinite(score):
-            beyond.append(name)
-    return beyond
+    near = {name: score for name, score in trivial.items() if low - reach <= score <= high + reach}
+    for score in near.values():
+        axes.axvline(score, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    low, high = axes.get_xlim()
+    for names in _neighbours(near, 0.04 * (high - low)):
+        score = near[names[0]]
+        right = score > (low + high) / 2
+        axes.annotate(
+            ", ".join(map(word, names)),
+            (score, 1),
+            xytext=(-2 if right else 2, -1),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+            va="bottom",
+            ha="right" if right else "left",
+        )
+    return [name for name, score in trivial.items() if name not in near and math.isfinite(score)]
+
+
+def _neighbours(scores: dict[str, float], apart: float) -> list[list[str]]:
+    """Return the names in groups whose labels would meet, by score."""
+    groups: list[list[str]] = []
+    for name in sorted(scores, key=lambda name: scores[name]):
+        if groups and scores[name] - scores[groups[-1][0]] < apart:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
 
 
 def cost_plots(section: Section, name: str) -> list[Plot]:
