@@ -1,8 +1,11 @@
-"""Every preset trains: every data set at hand, and every cell on a text, a series and a synthetic task."""
+"""Every preset trains: data at hand, each cell's recipe, and each cell on a text, a series and a synthetic task."""
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,8 +41,30 @@ SMALL = {
 
 
 @pytest.mark.slow
+@pytest.mark.process
 @pytest.mark.parametrize("data", sorted(SMALL))
-@pytest.mark.parametrize("cell", options("cell"))
-def test_every_cell_trains_on_every_kind(cell: str, data: str, tmp_path: Path) -> None:
-    run = seqlab.train([f"data={data}", f"cell={cell}", *SMALL[data], *DEBUG, f"output_dir={tmp_path}"])
+def test_one_command_trains_every_cell(data: str, tmp_path: Path) -> None:
+    """The sweep over all names in conf/cell, as a person types it."""
+    door = [sys.executable, "-m", "seqlab", "train", "-m", "cell=glob(*)", f"data={data}"]
+    small = [*SMALL[data], *DEBUG, "hydra.launcher.jobs=1", "save_predictions=false"]
+    ended = subprocess.run([*door, *small], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    records = [json.loads(file.read_text()) for file in tmp_path.rglob("run.json")]
+    assert sorted(record["choices"]["cell"] for record in records) == options("cell")
+    assert all(math.isfinite(record["metrics"]["test/loss"]) for record in records)
+
+
+RECIPES = [name for name in options("experiment") if name.startswith("recipe_")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
+    few = ["trainer=debug", "trainer.max_epochs=1", "trainer.enable_progress_bar=false", f"output_dir={tmp_path}"]
+    run = seqlab.train([f"experiment={name}", *few])
+    assert run.record["choices"]["cell"] == name.removeprefix("recipe_")
     assert math.isfinite(run.metrics["test/loss"])
+
+
+def test_every_cell_has_a_recipe() -> None:
+    assert [f"recipe_{cell}" for cell in options("cell")] == RECIPES
