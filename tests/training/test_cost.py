@@ -6,8 +6,10 @@ The figures are measured by benchmarks/pipeline.py.
 from __future__ import annotations
 
 import gc
+import math
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,9 @@ import torch
 from lightning import Trainer
 
 import seqlab
-from seqlab.data import Batches, Loader, SequenceData
+from seqlab.data import Batch, Batches, Loader, SequenceData, Spec
+from seqlab.tasks.metrics import forecasting_metrics
+from seqlab.tasks.scores import once, sharing
 from seqlab.training.checkpoints import model_weights
 from seqlab.training.surroundings import imports_uncollected, kept_switches
 from tests.training.helpers import rows, tiny
@@ -122,11 +126,44 @@ def test_memory_and_imports_are_spared_while_a_run_lasts_and_not_after() -> None
     assert gc.get_freeze_count() == before
 
 
+def test_what_scores_share_changes_none_of_them() -> None:
+    """Two batches, one of them with gaps: the same scores to the last bit, and each derived value worked out once."""
+    spec = Spec("forecasting", output_size=2, input_size=2, horizon=3, center=(1.0, -2.0), scale=(3.0, 0.5))
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    scale = torch.ones(5, 2)
+    batches = [
+        Batch(x=numbers(5, 4, 2), index=torch.arange(5), y=numbers(5, 3, 2), naive_scale=scale) for _ in range(2)
+    ]
+    batches[1] = replace(batches[1], y_mask=(numbers(5, 3, 2) > 0).float())
+    alone, together = forecasting_metrics(spec), forecasting_metrics(spec)
+    calls: list[str] = []
+    counted = once(lambda score, prediction, batch: calls.append("once"))
+    for batch in batches:
+        prediction = numbers(5, 3, 2)
+        for score in alone.values():
+            score.update(prediction, batch)
+        with sharing():
+            for score in together.values():
+                score.update(prediction, batch)
+                counted(score, prediction, batch)
+    assert calls == ["once", "once"]
+    values = {name: score.compute().item() for name, score in alone.items()}
+    assert {name: score.compute().item() for name, score in together.items()} == values
+    assert len(set(values.values())) == len(values)
+    assert not any(map(math.isnan, values.values()))
+
+
 def test_a_profiler_of_ones_own_sees_every_hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     fit = Trainer.fit
     monkeypatch.setattr(Trainer, "fit", lambda self, *a, **k: (seen.append(self.profiler), fit(self, *a, **k))[1])
     run = seqlab.train([*tiny(tmp_path, "cell=rnn", "trainer.max_epochs=1"), "+trainer.profiler=simple"])
     (profiler,) = seen
-    steps = profiler.recorded_durations["[LightningModule]Forecasting.on_train_batch_start"]
-    assert len(steps) == run.record["steps"]
+    durations = profiler.recorded_durations
+    for hook in ("[LightningModule]Forecasting.on_train_batch_start", "[Callback]Guard.on_before_backward"):
+        assert len(durations[hook]) == run.record["steps"]
+    assert "[Callback]Guard.on_before_zero_grad" not in durations  # it has none

@@ -19,6 +19,7 @@ from seqlab.nn import SequenceModel
 from seqlab.tasks.metrics import metric_info
 from seqlab.tasks.optim import parameter_groups, scale_rates
 from seqlab.tasks.plain import PlainlySet
+from seqlab.tasks.scores import sharing
 
 ModelFactory = Callable[..., SequenceModel]
 OptimizerFactory = Callable[..., Optimizer]
@@ -145,8 +146,9 @@ class SequenceTask(PlainlySet, LightningModule, ABC):
         if len(batch) == 0:
             return
         loss.update(*self.loss(prediction, batch))
-        for metric in scores.values():
-            metric.update(prediction, batch)
+        with sharing():
+            for metric in scores.values():
+                metric.update(prediction, batch)
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser over the model's parameter groups, and its schedule."""

@@ -23,7 +23,7 @@ from torchmetrics.classification import (
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from seqlab.data import Batch, Spec
-from seqlab.tasks.scores import IGNORED, PRECISE, Labelled, Mean, Moments, Ranking, Score, Terms, kept
+from seqlab.tasks.scores import IGNORED, PRECISE, Labelled, Mean, Moments, Ranking, Score, Terms, kept, once
 
 
 class MetricInfo(TypedDict):
@@ -96,6 +96,13 @@ def _target(prediction: Tensor, batch: Batch, median: int = 0) -> tuple[Tensor, 
     return batch.y, point, None if batch.y_mask is None else batch.y_mask.bool()
 
 
+@once
+def _miss(score: Score, prediction: Tensor, batch: Batch, *, original: bool, median: int) -> Tensor:
+    y, f, _ = _target(prediction, batch, median)
+    return score.stretch(_miss(score, prediction, batch, original=False, median=median), batch) if original else f - y
+
+
+@once
 def _originals(
     score: Score, prediction: Tensor, batch: Batch, *, median: int = 0
 ) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -104,9 +111,8 @@ def _originals(
 
 
 def _error(score: Score, prediction: Tensor, batch: Batch, *, squared: bool, original: bool, median: int = 0) -> Terms:
-    y, f, observed = _target(prediction, batch, median)
-    miss = score.stretch(f - y, batch) if original else f - y
-    return kept(miss.square() if squared else miss.abs(), observed)
+    miss = _miss(score, prediction, batch, original=original, median=median)
+    return kept(miss.square() if squared else miss.abs(), _target(prediction, batch, median)[2])
 
 
 def _percentage(score: Score, prediction: Tensor, batch: Batch, *, median: int) -> Terms:
@@ -207,12 +213,13 @@ def regression_metrics(spec: Spec) -> dict[str, Metric]:
 
 def _errors(spec: Spec, median: int = 0) -> dict[str, Metric]:
     error = partial(_error, median=median)
+    square = partial(error, squared=True, original=True)
     return {
         "mse": Mean(spec, partial(error, squared=True, original=False)),
         "mae": Mean(spec, partial(error, squared=False, original=False)),
-        "mse_original": Mean(spec, partial(error, squared=True, original=True)),
+        "mse_original": Mean(spec, square),
         "mae_original": Mean(spec, partial(error, squared=False, original=True)),
-        "rmse": Mean(spec, partial(error, squared=True, original=True), torch.sqrt),
+        "rmse": Mean(spec, square, torch.sqrt),
     }
 
 

@@ -7,9 +7,12 @@ that a score may be counted in inference mode and outside it.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +30,43 @@ PRECISE = torch.float32 if torch.backends.mps.is_available() else torch.float64
 
 #: Values and the weights to divide their sum by (None: one each). What doesn't count is zero in both.
 Terms: TypeAlias = tuple[Tensor, Tensor | None]
+#: Maps a score, a prediction and its batch to terms.
+Derivation: TypeAlias = Callable[["Score", Tensor, Batch], Terms]
+T = TypeVar("T")
+
+
+#: What scores have derived so far, within ``sharing``.
+_derived: ContextVar[dict[Any, Any] | None] = ContextVar("derived", default=None)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Let the scores of one task work out together what they derive from the same predictions: see ``once``."""
+    token = _derived.set({})
+    try:
+        yield
+    finally:
+        _derived.reset(token)
+
+
+def once(derive: Callable[..., T]) -> Callable[..., T]:
+    """Return a function of (score, prediction, batch, **options) that within ``sharing`` works its value out once.
+
+    The value may depend on the score through the task's data alone.
+    """
+
+    @functools.wraps(derive)
+    def remembered(score: Score, prediction: Tensor, batch: Batch, **options: Any) -> T:
+        known = _derived.get()
+        if known is None:
+            return derive(score, prediction, batch, **options)
+        key = (derive, id(prediction), id(batch), *options.values())  # both live as long as the block
+        if key not in known:
+            known[key] = derive(score, prediction, batch, **options)
+        found: T = known[key]
+        return found
+
+    return remembered
 
 
 class Score(PlainlySet, Metric, ABC):
@@ -82,7 +122,7 @@ class Mean(Score):
     def __init__(
         self,
         spec: Spec,
-        terms: Callable[[Score, Tensor, Batch], Terms],
+        terms: Derivation,
         finish: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__(spec)
@@ -92,9 +132,8 @@ class Mean(Score):
 
     def update(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch's terms."""
-        values, weights = self.terms(self, prediction, batch)
-        self.total = self.total + values.sum(dtype=PRECISE)
-        self.count = self.count + (values.numel() if weights is None else _sum(weights))
+        total, count = _summed(self, prediction, batch, terms=self.terms)
+        self.total, self.count = self.total + total, self.count + count
 
     def compute(self) -> Tensor:
         """Return the mean."""
@@ -102,8 +141,13 @@ class Mean(Score):
         return mean if self.finish is None else self.finish(mean)
 
 
-def _sum(weights: Tensor) -> Tensor:
-    return torch.count_nonzero(weights) if weights.dtype == torch.bool else weights.sum(dtype=PRECISE)
+@once
+def _summed(score: Mean, prediction: Tensor, batch: Batch, *, terms: Derivation) -> tuple[Tensor, Tensor | int]:
+    values, weights = terms(score, prediction, batch)
+    total = values.sum(dtype=PRECISE)
+    if weights is None:
+        return total, values.numel()
+    return total, torch.count_nonzero(weights) if weights.dtype == torch.bool else weights.sum(dtype=PRECISE)
 
 
 def kept(values: Tensor, keep: Tensor | None) -> Terms:
@@ -136,17 +180,28 @@ class Moments(Score):
 
     def update(self, prediction: Tensor, batch: Batch) -> None:
         """Add a batch's sums."""
-        y, f, keep = self.pair(self, prediction, batch)
-        y, f = y.to(PRECISE), f.to(PRECISE)
-        n = torch.full_like(self.sums[0], len(batch)) if keep is None else keep.sum(0, dtype=PRECISE)
-        if keep is not None:
-            y, f = torch.where(keep, y, 0), torch.where(keep, f, 0)
-        products = ((y * y).sum(0), (f * f).sum(0), (y * f).sum(0), (y - f).square().sum(0))
-        self.sums = self.sums + torch.stack([n, y.sum(0), f.sum(0), *products])
+        self.sums = self.sums + _moments(self, prediction, batch, pair=self.pair)
 
     def compute(self) -> Tensor:
         """Return the score."""
         return self.finish(self.sums)
+
+
+@once
+def _moments(
+    score: Moments,
+    prediction: Tensor,
+    batch: Batch,
+    *,
+    pair: Callable[[Score, Tensor, Batch], tuple[Tensor, Tensor, Tensor | None]],
+) -> Tensor:
+    y, f, keep = pair(score, prediction, batch)
+    y, f = y.to(PRECISE), f.to(PRECISE)
+    n = torch.full_like(score.sums[0], len(batch)) if keep is None else keep.sum(0, dtype=PRECISE)
+    if keep is not None:
+        y, f = torch.where(keep, y, 0), torch.where(keep, f, 0)
+    products = ((y * y).sum(0), (f * f).sum(0), (y * f).sum(0), (y - f).square().sum(0))
+    return torch.stack([n, y.sum(0), f.sum(0), *products])
 
 
 class Labelled(WrapperMetric):

@@ -97,7 +97,8 @@ class Resume(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time and the place is right; on SIGTERM save and leave."""
-        trainer.fit_loop.restarting = False  # else a plateau schedule skips its update at a resumed epoch's end
+        if trainer.fit_loop.restarting:
+            trainer.fit_loop.restarting = False  # else a plateau schedule skips its update at a resumed epoch's end
         stop = trainer.received_sigterm
         if (stop or self._due(trainer)) and _between_steps(trainer):
             trainer.save_checkpoint(self.file)

@@ -16,6 +16,7 @@ from torchmetrics import Metric
 from seqlab.data import Batches, Loader, SequenceData, Split
 from seqlab.tasks import MeanLoss, SequenceTask
 from seqlab.tasks.metrics import confusion_matrix, metric_info
+from seqlab.tasks.scores import sharing
 
 Array = NDArray[Any]
 
@@ -86,8 +87,10 @@ def score(
                 prediction = task(here).float()
             task.count_batch(prediction, here, loss, own)
             for name, predictor in predictors.items():
-                for metric in others[name].values():
-                    metric.update(predictor(batch).to(task.device), here)
+                guess = predictor(batch).to(task.device)
+                with sharing():
+                    for metric in others[name].values():
+                        metric.update(guess, here)
             if keep and here.y is not None:
                 kept.append(_arrays(batch.index, prediction, here.y, here.lengths))
         result = Scores({f"{split}/loss": float(loss.compute())})
