@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,22 +85,22 @@ def stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
 def killed(
     command: Sequence[str], folder: Path, environment: dict[str, str], kills: int, delay: Callable[[], float]
 ) -> Killed:
-    """Start ``command`` again and again, killing its whole process group after ``delay()`` seconds; then let it end."""
-    result, began, before = Killed(), time.monotonic(), stamps(folder)
-    for number in range(kills + 1):
-        last = number == kills
+    """Start ``command`` until it ends, killing its whole process group after ``delay()`` seconds ``kills`` times."""
+    result, began, before, ended = Killed(), time.monotonic(), stamps(folder), False
+    while not ended:
         process = subprocess.Popen(
             command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        moment = delay()
+        moment = delay() if result.kills < kills else None
         try:
-            _, words = process.communicate(timeout=None if last else moment)
+            _, words = process.communicate(timeout=moment)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             result.kills += 1
-            result.moments.append(moment)
+            result.moments.append(moment or 0.0)
         else:
+            ended = True
             if process.returncode:
                 raise SystemExit(f"The command failed: {words.decode()}")
         after = stamps(folder)
@@ -110,7 +111,7 @@ def killed(
 
 
 def sweep(kills: int, seed: int, folder: Path, cells: str, seeds: str, epochs: int) -> bool:
-    """Kill a sweep; return whether all is as it must be."""
+    """Kill a sweep; one that ends before all kills came is followed by another. Return whether all is as it must be."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
@@ -128,21 +129,28 @@ def sweep(kills: int, seed: int, folder: Path, cells: str, seeds: str, epochs: i
         ]
 
     whole = killed(run("whole"), folder / "whole", environment, 0, lambda: 0.0)
-    mean = whole.seconds / max(1, kills) + 5.0  # each start costs a while before the first step
-    rng = random.Random(seed)
-    broken = killed(run("broken"), folder / "broken", environment, kills, lambda: rng.uniform(0, 2 * mean))
-    expected, got = outcome(folder / "whole"), outcome(folder / "broken")
-    planned, executed = ((folder / f"{name}.steps").stat().st_size for name in ("whole", "broken"))
-    allowed = broken.kills * INTERVAL * JOBS_AT_ONCE
-    print(
-        f"{len(expected)} jobs, {whole.seconds:.0f} s without a break; {broken.seconds:.0f} s with {broken.kills} kills"
-    )
-    print(f"kills after (s): {' '.join(f'{moment:.1f}' for moment in broken.moments)}")
-    print(f"steps: {planned} planned, {executed} executed: {executed - planned} repeated, {allowed} allowed")
-    differing = [place for place in expected if got.get(place) != expected[place]]
-    print(f"runs that differ from the uninterrupted ones: {differing or 'none'}")
-    print(f"completed run.json files written again: {broken.rewritten or 'none'}")
-    return not differing and set(got) == set(expected) and not broken.rewritten and executed - planned <= allowed
+    expected, planned = outcome(folder / "whole"), (folder / "whole.steps").stat().st_size
+    print(f"{len(expected)} jobs of {planned} steps in all, {whole.seconds:.0f} s without a break")
+    rng, well, done, number = random.Random(seed), True, 0, 0
+    while done < kills:
+        number += 1
+        name = f"broken-{number}"
+        longest = 2 * (whole.seconds / (kills - done) + 5.0)  # each start costs a while before the first step
+        moments = partial(rng.uniform, 0.0, longest)
+        broken = killed(run(name), folder / name, environment, kills - done, moments)
+        got, repeated = outcome(folder / name), (folder / f"{name}.steps").stat().st_size - planned
+        differing = [place for place in expected if got.get(place) != expected[place]]
+        allowed = broken.kills * INTERVAL * JOBS_AT_ONCE
+        print(
+            f"sweep {number}: {broken.kills} kills in {broken.seconds:.0f} s; {repeated} steps repeated,"
+            f" {allowed} allowed; runs that differ: {differing or 'none'};"
+            f" completed run.json files written again: {broken.rewritten or 'none'}"
+        )
+        print(f"  kills after (s): {' '.join(f'{moment:.1f}' for moment in broken.moments)}")
+        well = well and not differing and set(got) == set(expected) and not broken.rewritten and repeated <= allowed
+        done += broken.kills
+    print(f"{done} kills of a sweep's whole process group, seed {seed}")
+    return well
 
 
 #: Checkpoint after so many steps in the single runs.

@@ -5,7 +5,7 @@
 
 Each job trains for the same time by the clock (trainer.max_time), so that the ideal is known: jobs x seconds / 2. What
 a sweep takes beyond it is the start, reading data, scoring three splits, writing, and idle cores at the end. The start
-(until the first job begins) is printed apart. joblib's row needs hydra-joblib-launcher.
+(until the first job begins) is printed apart. joblib's row needs pip install -c constraints.txt --group bench.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> int:
     well = True
     for name in LAUNCHERS:
         if name == "hydra joblib" and importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
-            print(f"{name:<14}  not installed: pip install hydra-joblib-launcher")
+            print(f"{name:<14}  not installed: pip install -c constraints.txt --group bench")
             continue
         with tempfile.TemporaryDirectory(prefix="sweep-") as folder:
             wall, start, trained = run(name, asked.jobs, asked.seconds, Path(folder))
