@@ -120,7 +120,7 @@ def test_memory_and_imports_are_spared_while_a_run_lasts_and_not_after() -> None
         within = gc.get_freeze_count()
         with imports_uncollected():  # a run within a run
             pass
-        assert gc.get_freeze_count() == within > before
+        assert before < gc.get_freeze_count() <= within  # what is frozen may still die
     assert memory.fill_uninitialized_memory
     assert not torch.are_deterministic_algorithms_enabled()
     assert gc.get_freeze_count() == before
