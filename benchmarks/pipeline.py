@@ -3,6 +3,7 @@
     python benchmarks/pipeline.py                                     # on the files of ../shared/data, if any
     python benchmarks/pipeline.py --etth1 ETTh1.csv --mr rt-polarity  # on yours; without them on co2 and docstrings
     python benchmarks/pipeline.py --peers NEURALFORECAST/bin/python   # after `pip install torch neuralforecast` there
+    python benchmarks/pipeline.py --only series start --rounds 15     # a part, for longer
 
 Everything on: all scores, the progress bar, metrics.csv, the best and the last checkpoint. All sides train one LSTM of
 64 units on the same examples in batches of 64 with fused Adam and clipping, and pass over the validation split once an
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ SHARED = HERE.parents[1] / "shared" / "data"
 SEQLAB, HAND, HAND_CUT, PEER = "seqlab train", "by hand", "by hand, cut to the batch", "neuralforecast"
 #: The most that our time may be of another side's.
 BARS = {HAND: 1.05, PEER: 1 / 1.5}
+PARTS = ("series", "text", "peer", "start")
 START, IMPORTS, START_BAR = "start to first step", "import torch, lightning", 1.5
 Row = dict[str, Any]
 
@@ -48,12 +51,14 @@ class Case:
     """Data to train on, and who does.
 
     Attributes:
+        name: what --only calls it.
         title: of the table.
         data: a name of ``seqlab list data``.
         changes: ``key=value`` of its config.
         sides: beside seqlab.
     """
 
+    name: str
     title: str
     data: str
     changes: tuple[str, ...]
@@ -64,13 +69,14 @@ def cases(etth1: Path | None, mr: Path | None, peers: str | None) -> list[Case]:
     """Return what can be measured with the files that are there."""
     text = (HAND, HAND_CUT)
     found = [
-        Case("ETTh1, 96 rows of 7 columns, 96 ahead", "etth1", (f"path={etth1}",), (HAND,))
+        Case("series", "ETTh1, 96 rows of 7 columns, 96 ahead", "etth1", (f"path={etth1}",), (HAND,))
         if etth1
-        else Case("co2, 104 rows, 26 ahead", "co2", (), (HAND,)),
-        Case("MR", "mr", (f"path={mr}",), text) if mr else Case("docstrings", "docstrings", (), text),
+        else Case("series", "co2, 104 rows, 26 ahead", "co2", (), (HAND,)),
+        Case("text", "MR", "mr", (f"path={mr}",), text) if mr else Case("text", "docstrings", "docstrings", (), text),
     ]
     if peers and etth1:
-        found.append(Case("ETTh1, the column OT alone", "etth1", (f"path={etth1}", "target=OT"), (HAND, PEER)))
+        column = (f"path={etth1}", "target=OT")
+        found.append(Case("peer", "ETTh1, the column OT alone", "etth1", column, (HAND, PEER)))
     return found
 
 
@@ -92,7 +98,7 @@ def run(command: Sequence[str], environment: dict[str, str], folder: Path) -> tu
         return out.read(), wall, usage.ru_maxrss / unit
 
 
-def train(case: Case, side: str, epochs: int, peers: str | None) -> Row:
+def train(case: Case, side: str, *, epochs: int, peers: str | None) -> Row:
     """Let one side train in a fresh process; return its figures."""
     with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
         folder = Path(name)
@@ -215,6 +221,15 @@ def show(case: Case, rows: Sequence[Row]) -> bool:
     return well
 
 
+def show_start(rows: Sequence[Row]) -> bool:
+    """Print how long a start takes; return whether its bar was met."""
+    for side in (START, IMPORTS):
+        console.print(f"{side}: {spread([row['seconds_per_epoch'] for row in rows if row['side'] == side])} s")
+    found = ratios(rows, IMPORTS, START)
+    console.print(f"ratio: {spread(found)}, bar {START_BAR}")
+    return statistics.median(found) <= START_BAR
+
+
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Draw the ratio of every round, a line for each comparison."""
     import matplotlib
@@ -246,10 +261,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--etth1", type=Path, default=there["etth1"], help="ETTh1.csv")
     parser.add_argument("--mr", type=Path, default=there["mr"], help="the folder with rt-polarity.neg and .pos")
     parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has neuralforecast (needs --etth1)")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, help="series, text, peer, start; all of them"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="runs of every side (7)")
     parser.add_argument("--epochs", type=int, default=3, help="of a run (3)")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks"), help="folder of csv and plot")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.only == ["peer"] and not (asked.peers and asked.etth1):
+        parser.error("--only peer needs --peers and --etth1")
+    return asked
 
 
 _PLACES = {"etth1": "ett/ETTh1.csv", "mr": "mr"}
@@ -264,20 +285,15 @@ def main() -> int:
     rows: list[Row] = []
     well = True
     for case in cases(*(path and path.resolve() for path in (asked.etth1, asked.mr)), asked.peers):
-        sides = (SEQLAB, *case.sides)
-        here = in_turn(sides, asked.rounds, lambda side, c=case: train(c, side, asked.epochs, asked.peers), case.title)
-        well &= show(case, here)
-        rows += here
-        write(rows, asked.output / "pipeline.csv")  # after each, for a run that is cut short
-    here = in_turn((START, IMPORTS), asked.rounds, start, "start")
-    seconds = {side: [row["seconds_per_epoch"] for row in here if row["side"] == side] for side in (START, IMPORTS)}
-    found = ratios(here, IMPORTS, START)
-    well &= statistics.median(found) <= START_BAR
-    for side, values in seconds.items():
-        console.print(f"{side}: {spread(values)} s")
-    console.print(f"ratio: {spread(found)}, bar {START_BAR}")
-    rows += here
-    write(rows, asked.output / "pipeline.csv")
+        if case.name in asked.only:
+            measure = partial(train, case, epochs=asked.epochs, peers=asked.peers)
+            rows += (here := in_turn((SEQLAB, *case.sides), asked.rounds, measure, case.title))
+            well &= show(case, here)
+            write(rows, asked.output / "pipeline.csv")  # after each, for a run that is cut short
+    if "start" in asked.only:
+        rows += (here := in_turn((START, IMPORTS), asked.rounds, start, "start"))
+        well &= show_start(here)
+        write(rows, asked.output / "pipeline.csv")
     plot(rows, asked.output / "pipeline.png")
     return 0 if well else 1
 
