@@ -82,6 +82,13 @@ def test_the_verdict_is_arithmetic(mean: float, published: float | None, higher:
     assert verdict(mean, published, higher, tolerance=0.03, miss=0.05) == expected
 
 
+@pytest.mark.parametrize(
+    ("mean", "expected"), [(0.515, "reproduced"), (0.52, "near"), (0.526, "missed"), (0.47, "missed")]
+)
+def test_above_published_chance_is_no_gain(mean: float, expected: str) -> None:
+    assert verdict(mean, 0.5, True, tolerance=0.03, miss=0.05, two_sided=True) == expected
+
+
 def test_lines_hold_mean_interval_and_verdict(write: Write, runs: Path) -> None:
     mine = write(**KEYS)
     lines = by_row(lines_of(mine, entries_below({"mine": mine}, [runs])))

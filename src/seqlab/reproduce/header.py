@@ -40,6 +40,7 @@ class Header:
         floor: name of a trivial predictor of the run record, or row to a published floor.
         tolerance: relative distance up to which a value counts as reproduced.
         miss: relative distance beyond which it counts as missed; .05, or the tolerance where that is larger.
+        two_sided: whether a score better than published counts as a distance too, as where chance is published.
         over: what the interval is over.
         note: why it is missed, what was tried.
     """
@@ -54,6 +55,7 @@ class Header:
     floor: str | dict[str, Any] | None = None
     tolerance: float = 0.03
     miss: float | None = None
+    two_sided: bool = False
     over: Literal["seed", "data.fold"] = "seed"
     note: str = ""
 
@@ -162,6 +164,7 @@ class _Reading:
             floor=self._floor(),
             tolerance=tolerance,
             miss=miss,
+            two_sided=h.two_sided,
             runs=self.words,
             listed=self.listed,
             over=self.over,

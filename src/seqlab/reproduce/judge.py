@@ -47,7 +47,14 @@ class Line:
     seeds: tuple[int, ...] = ()
 
 
-def verdict(mean: float, published: float | None, higher_is_better: bool, tolerance: float, miss: float) -> Verdict:
+def verdict(
+    mean: float,
+    published: float | None,
+    higher_is_better: bool,
+    tolerance: float,
+    miss: float,
+    two_sided: bool = False,
+) -> Verdict:
     """Return what a mean says of a published value.
 
     Args:
@@ -56,6 +63,7 @@ def verdict(mean: float, published: float | None, higher_is_better: bool, tolera
         higher_is_better: the metric's direction.
         tolerance: relative distance up to which the value is reproduced.
         miss: relative distance on the bad side beyond which it is missed.
+        two_sided: a score that is better than published counts as a distance too: chance is published, for one.
     """
     if published is None:
         return "no published value"
@@ -64,9 +72,9 @@ def verdict(mean: float, published: float | None, higher_is_better: bool, tolera
         return "missed"
     if abs(gain) <= tolerance + ROUNDING:
         return "reproduced"
-    if gain > 0:
+    if gain > 0 and not two_sided:
         return "better"
-    return "near" if -gain <= miss + ROUNDING else "missed"
+    return "near" if abs(gain) <= miss + ROUNDING else "missed"
 
 
 def lines_of(reproduction: Reproduction, entries: Sequence[Entry]) -> list[Line]:
@@ -128,7 +136,14 @@ def _line(reproduction: Reproduction, row: Row, entries: Sequence[Entry]) -> Lin
     judged = _metric(reproduction.metrics[0], entries)
     floor = baselines_of(data_set, judged).get(str(reproduction.floor), floors.get(row))
     estimates = tuple(one.estimate for one in scored)
-    said = verdict(estimates[0].mean, published[0], judged.higher_is_better, reproduction.tolerance, reproduction.miss)
+    said = verdict(
+        estimates[0].mean,
+        published[0],
+        judged.higher_is_better,
+        reproduction.tolerance,
+        reproduction.miss,
+        reproduction.two_sided,
+    )
     costs, seeds = scored[0].costs, tuple(sorted({run.seed for run in runs}))
     return Line(row, estimates, published, floor, said, costs["seconds"], costs["parameters"], seeds)
 

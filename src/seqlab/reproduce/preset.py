@@ -33,6 +33,7 @@ class Reproduction:
         published: row to one number a metric, None where the paper gives none.
         floor: name of a trivial predictor, or row to number; None for neither.
         miss: relative distance beyond which a value is missed.
+        two_sided: whether a better score than published is a distance too.
         runs: the sweep, key to its word on the command line.
         listed: the sweep, key to its values.
         over: keys of the replicates; within a fold, seeds are averaged.
@@ -49,6 +50,7 @@ class Reproduction:
     floor: str | Mapping[Row, float] | None
     tolerance: float
     miss: float
+    two_sided: bool
     runs: Mapping[str, str]
     listed: Mapping[str, tuple[str, ...]]
     over: tuple[str, ...]

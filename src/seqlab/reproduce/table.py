@@ -118,9 +118,10 @@ def rule_of(reproduction: Reproduction) -> str:
     interval = f"Interval: Student's t over {plural(reproduction.over)}{folds}."
     if not reproduction.published:
         return interval
+    beyond = "farther from it" if reproduction.two_sided else "worse"
     return (
         f"Reproduced is within {percent(reproduction.tolerance)} of the published {reproduction.metrics[0]}, missed is"
-        f" worse by more than {percent(reproduction.miss)}, near lies between. {interval}"
+        f" {beyond} by more than {percent(reproduction.miss)}, near lies between. {interval}"
     )
 
 
