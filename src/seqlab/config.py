@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import itertools
+import math
 import os
 import types
 import typing
@@ -191,12 +192,12 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin in (dict, Mapping):
         return isinstance(value, Mapping)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (str, bool, type(None)):
         return isinstance(value, hint)
-    return True
+    return getattr(hint, "__name__", "") != "Tensor"  # which no yaml holds
 
 
 def _spoken(hint: Any) -> str:

@@ -70,6 +70,7 @@ def test_build_gives_plain_and_run_time_arguments(target: str) -> None:
         ({"rte": 1}, r"thing has no argument 'rte'. Did you mean 'rate'"),
         ({"rate": "fast"}, r"thing.rate must be a number; got 'fast'"),
         ({"rate": True}, r"thing.rate must be a number; got True"),
+        ({"rate": float("nan")}, r"thing.rate must be a number; got nan"),
         ({"kind": "c"}, r"thing.kind must be one of a, b; got 'c'"),
         ({"names": "x"}, r"thing.names must be a list \(each text\); got 'x'"),
         ({"names": [1]}, r"thing.names must be a list"),

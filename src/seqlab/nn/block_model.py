@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from seqlab.cells import CellLike
@@ -40,8 +41,8 @@ class BlockModel(SequenceModel):
         feed_forward: FeedForwardName = "gated_mlp",
         expansion: float = 2.0,
         drop_path: float = 0.0,
-        zoneout: float = 0.0,
-        variational_dropout: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
+        variational_dropout: float | Sequence[float] = 0.0,
         weight_drop: float = 0.0,
         mogrifier: int = 0,
         backend: str = "auto",

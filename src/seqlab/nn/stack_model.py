@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from seqlab.cells import CellLike
@@ -38,8 +39,8 @@ class StackModel(SequenceModel):
         bidirectional: bool = False,
         connection: Connection = "plain",
         read_out: ReadOut = "last",
-        zoneout: float = 0.0,
-        variational_dropout: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
+        variational_dropout: float | Sequence[float] = 0.0,
         weight_drop: float = 0.0,
         mogrifier: int = 0,
         backend: str = "auto",

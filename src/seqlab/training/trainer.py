@@ -75,7 +75,7 @@ def settings(trainer: Mapping[str, Any]) -> Settings:
         ("accumulate_grad_batches", trainer.get("accumulate_grad_batches"), 1),
         ("gradient_clip_val", trainer.get("gradient_clip_val"), 0),
     ):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < least):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= least):
             raise RequestError(f"trainer.{name} must be a number of at least {least}, or null; got {value!r}.")
     return Settings(
         stop["patience"],
