@@ -13,7 +13,7 @@ import torch
 
 from seqlab.config import load, options
 from seqlab.data import SPLITS, Batches, Loader, Split
-from seqlab.data.naive_bayes import FLOOR, naive_bayes
+from seqlab.data.naive_bayes import FLOOR, naive_bayes, token_scores
 from seqlab.data.text import TextData
 from seqlab.errors import RequestError
 
@@ -258,6 +258,27 @@ def test_naive_bayes_by_hand() -> None:
     expected = joint - np.log(np.exp(joint).sum(1, keepdims=True))
     np.testing.assert_allclose(found[:, :2], expected, rtol=1e-5)
     assert (found[:, 2] == FLOOR).all()
+
+
+def test_token_scores_by_hand() -> None:
+    flat, offsets = np.array([2, 2, 3, 3, 1, 3]), np.array([0, 3, 5, 6])  # "2 2 3", "3 1", "3"
+    found = token_scores(flat, offsets, np.array([0, 1, 1]), vocabulary_size=5, classes=2)
+    # texts with the token, and one more: class 0 has 1, 2, 2, 1 for tokens 1 to 4, class 1 has 2, 1, 3, 1
+    ratios = np.log(np.array([1, 2, 2, 1]) / 6) - np.log(np.array([2, 1, 3, 1]) / 7)
+    assert (found[0] == 0).all()
+    np.testing.assert_allclose(found[1:, 0], ratios / 2, rtol=1e-6)
+    np.testing.assert_allclose(found[1:, 1], -ratios / 2, rtol=1e-6)
+
+
+def test_token_scores_are_of_the_training_texts_and_open_again_as_zeros(tmp_path: Path) -> None:
+    data = ready(write(tmp_path / "data"))
+    tokens, scores = data.examples("train"), data.spec.token_scores
+    expected = token_scores(tokens.flat, tokens.offsets, tokens.labels, data.spec.vocabulary_size, 2)
+    np.testing.assert_array_equal(scores.numpy(), expected)
+    opened = TextData(str(tmp_path / "data"), cache=False, batch_size=16)
+    opened.restore(data.artifacts())
+    assert scores.abs().max() > 0.1
+    assert torch.equal(opened.spec.token_scores, torch.zeros_like(scores))
 
 
 def test_naive_bayes_counts_characters_where_there_are_no_words() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from seqlab.errors import RequestError
 from seqlab.nn.front import ConvolutionFront, Front
 
 TOKENS = Spec("classification", output_size=2, vocabulary_size=50)
+SCORED = replace(TOKENS, token_scores=torch.zeros(50, 2))
 FEATURES = Spec("classification", output_size=2, input_size=3)
 
 
@@ -33,6 +36,21 @@ def test_embedding_std_scales_the_first_vectors_and_draws_nothing_more():
         tables.append(Front(TOKENS, 400, embedding_std=std).embedding.table.weight)
     assert torch.equal((tables[0] * 0.1).detach(), tables[1].detach())
     assert abs(tables[1][1:].std().item() - 0.1) < 0.002
+
+
+def test_embedding_prior_adds_each_class_along_a_direction_of_its_own():
+    scores = torch.zeros(TOKENS.vocabulary_size, 2)
+    scores[7], scores[9] = torch.tensor([1.5, -1.5]), torch.tensor([-0.5, 0.5])
+    torch.manual_seed(0)
+    plain = Front(TOKENS, 400).embedding.table.weight.detach()
+    torch.manual_seed(0)
+    moved = (
+        Front(replace(TOKENS, token_scores=scores), 400, embedding_prior=0.4).embedding.table.weight.detach() - plain
+    )
+    assert moved.norm(dim=1).nonzero().flatten().tolist() == [7, 9]
+    assert torch.allclose(moved[7], -3 * moved[9], atol=1e-6)
+    # a difference of two directions of length 1: 0.4 * 1.5 * sqrt(2), give or take the draw
+    assert abs(moved[7].norm().item() / (0.4 * 1.5 * 2**0.5) - 1) < 0.1
 
 
 def test_embedding_dropout_drops_whole_words_everywhere_at_once():
@@ -105,6 +123,10 @@ def test_what_was_observed_passes_only_while_it_names_the_features():
         (TOKENS, {"embedding_std": 0.0}, r"model\.embedding_std must be above 0; got 0"),
         (FEATURES, {"embedding_size": 5}, "for tokens; this data has features"),
         (FEATURES, {"embedding_std": 0.1}, "for tokens; this data has features"),
+        (FEATURES, {"embedding_prior": 0.1}, "for tokens; this data has features"),
+        (TOKENS, {"embedding_prior": 0.1}, "texts with one class each; this data has none"),
+        (SCORED, {"embedding_prior": -1.0}, r"model\.embedding_prior must be 0 or more; got -1"),
+        (replace(SCORED, freeze_vectors=True), {"embedding_prior": 1.0}, "vectors that data.freeze_vectors keeps"),
     ],
 )
 def test_bad_options_are_refused(spec, options, message):

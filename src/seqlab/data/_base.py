@@ -90,6 +90,7 @@ class Spec:
         class_counts: training examples a class, for weights and balance.
         vectors: (V, E) pretrained embedding; None without.
         freeze_vectors: whether the pretrained embedding stays as it is.
+        token_scores: (V, C) how much each token speaks for each class in the training texts; None without classes.
         ordinal: whether the classes are ordered grades.
     """
 
@@ -110,6 +111,7 @@ class Spec:
     class_counts: tuple[int, ...] = ()
     vectors: Tensor | None = field(default=None, repr=False, compare=False)
     freeze_vectors: bool = False
+    token_scores: Tensor | None = field(default=None, repr=False, compare=False)
     ordinal: bool = False
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from seqlab.data._base import SPLITS, Batch, Predictor, SequenceData, Spec, Split
 from seqlab.data.cache import Arrays, array_text, cached, text_array
-from seqlab.data.naive_bayes import class_log_priors, constant, lookup, naive_bayes
+from seqlab.data.naive_bayes import class_log_priors, constant, lookup, naive_bayes, token_scores
 from seqlab.data.splits import duplicates, split_indices
 from seqlab.data.text_notes import sentences
 from seqlab.data.tokenizer import UNKNOWN_ID, TextEncoder, TokenizerOptions
@@ -129,7 +129,10 @@ class LabelledText(SequenceData):
             table = None
             if self.vectors is not None:
                 table, self._notes["vectors_covered"] = self._read_vectors(self.vectors, self._encoder.vocabulary)
-            self._spec = self._make_spec(meta["class_names"], meta["class_counts"], table, self.ordinal)
+            names = meta["class_names"]
+            train = (arrays["train_flat"], arrays["train_offsets"], arrays["train_labels"])
+            scores = token_scores(*train, self._encoder.vocabulary_size, len(names))
+            self._spec = self._make_spec(names, meta["class_counts"], table, torch.from_numpy(scores), self.ordinal)
         self._tokens = {
             split: Tokens(arrays[f"{split}_flat"], arrays[f"{split}_offsets"], arrays[f"{split}_labels"])
             for split in SPLITS
@@ -176,15 +179,17 @@ class LabelledText(SequenceData):
     def restore(self, artifacts: Mapping[str, str]) -> None:
         """Take up what ``artifacts`` returned: ``spec`` and ``encode`` then work without the source.
 
-        A ``setup`` that follows reads the source with this vocabulary and these classes. Pretrained vectors are
-        zeros of the right shape, for the trained embedding to be loaded into.
+        A ``setup`` that follows reads the source with this vocabulary and these classes. Pretrained vectors and the
+        tokens' scores are zeros of the right shape, for the trained embedding to be loaded into.
         """
         self._encoder = TextEncoder.from_json(artifacts["tokenizer.json"])
         classes = json.loads(artifacts["classes.json"])
         self._restored = True
         size = classes["vectors"]
         vectors = None if size is None else torch.zeros(self._encoder.vocabulary_size, size)
-        self._spec = self._make_spec(classes["class_names"], classes["class_counts"], vectors, classes["ordinal"])
+        names = classes["class_names"]
+        scores = torch.zeros(self._encoder.vocabulary_size, len(names))
+        self._spec = self._make_spec(names, classes["class_counts"], vectors, scores, classes["ordinal"])
 
     def encode(self, texts: Sequence[str]) -> Batch:
         """Return raw texts as one batch without targets (after ``setup`` or ``restore``)."""
@@ -207,7 +212,12 @@ class LabelledText(SequenceData):
         return {"source": self.fingerprint(), **asdict(self.preparation), **versions, "restored": restored}
 
     def _make_spec(
-        self, names: Sequence[str], counts: Sequence[int], vectors: torch.Tensor | None, ordinal: bool
+        self,
+        names: Sequence[str],
+        counts: Sequence[int],
+        vectors: torch.Tensor | None,
+        scores: torch.Tensor,
+        ordinal: bool,
     ) -> Spec:
         assert self._encoder is not None
         return Spec(
@@ -218,6 +228,7 @@ class LabelledText(SequenceData):
             class_counts=tuple(counts),
             vectors=vectors,
             freeze_vectors=self.freeze_vectors,
+            token_scores=scores,
             ordinal=ordinal,
         )
 

@@ -1,9 +1,10 @@
-"""The predictors that need no training loop: the majority class and multinomial naive Bayes over n-grams."""
+"""What counting alone says: the majority class, multinomial naive Bayes over n-grams, and each token's part in it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +54,35 @@ def naive_bayes(
         found[name] = np.full((len(judged), classes), FLOOR, dtype=np.float32)
         found[name][:, model.classes_] = model.predict_log_proba(counter.transform(judged))
     return found
+
+
+def token_scores(
+    flat: NDArray[np.integer[Any]],
+    offsets: NDArray[np.integer[Any]],
+    labels: NDArray[np.int64],
+    vocabulary_size: int,
+    classes: int,
+) -> NDArray[np.float32]:
+    """Return (V, C) log p(token | class) less its mean over the classes: for two classes, half of the log-count ratio.
+
+    A token counts once a text, and one more everywhere (Wang and Manning 2012, section 2.1). Row 0, the padding, is 0.
+
+    Args:
+        flat: all tokens, one text after the other.
+        offsets: (N + 1,) where each text starts, and the end.
+        labels: (N,) class numbers.
+        vocabulary_size: V.
+        classes: C.
+    """
+    text = np.repeat(np.arange(len(labels)), np.diff(offsets))
+    text, token = np.divmod(np.unique(text * vocabulary_size + flat), vocabulary_size)
+    counts = np.ones((vocabulary_size, classes))
+    np.add.at(counts, (token, labels[text]), 1)
+    counts[0] = 0
+    shares = np.log(np.maximum(counts, 1) / counts.sum(axis=0))
+    shares[0] = 0
+    scores: NDArray[np.float32] = (shares - shares.mean(axis=1, keepdims=True)).astype(np.float32)
+    return scores
 
 
 def lookup(log_probabilities: NDArray[np.float32]) -> Predictor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -41,12 +42,16 @@ class TokenEmbedding(nn.Module):
         default: E where nothing else decides it.
         dropout: share of the vocabulary that is dropped each forward pass.
         std: standard deviation of the first vectors, where none are pretrained.
+        prior: weight of the tokens' naive Bayes scores in the first vectors, each class along a random direction of
+            about length 1: before the first step, vectors of words that speak for one class lie together.
 
     Raises:
-        RequestError: ``size`` is not the pretrained vectors' width.
+        RequestError: ``size`` is not the pretrained vectors' width, the data has no scores, or vectors are frozen.
     """
 
-    def __init__(self, spec: Spec, size: int | None, default: int, dropout: float = 0.0, std: float = 1.0) -> None:
+    def __init__(
+        self, spec: Spec, size: int | None, default: int, dropout: float = 0.0, std: float = 1.0, prior: float = 0.0
+    ) -> None:
         super().__init__()
         assert spec.vocabulary_size is not None
         width = default if spec.vectors is None else spec.vectors.shape[1]
@@ -70,6 +75,19 @@ class TokenEmbedding(nn.Module):
                 self.table.weight.copy_(spec.vectors)
                 self.table.weight[0] = 0
             self.table.weight.requires_grad_(not spec.freeze_vectors)
+        if prior:
+            self._add_scores(spec, prior)
+
+    def _add_scores(self, spec: Spec, prior: float) -> None:
+        if not 0 < prior < math.inf:
+            raise RequestError(f"model.embedding_prior must be 0 or more; got {prior}.")
+        if spec.token_scores is None:
+            raise RequestError("model.embedding_prior is for texts with one class each; this data has none.")
+        if spec.freeze_vectors:
+            raise RequestError("model.embedding_prior would change vectors that data.freeze_vectors keeps as they are.")
+        directions = torch.randn(spec.token_scores.shape[1], self.output_size) / math.sqrt(self.output_size)
+        with torch.no_grad():
+            self.table.weight += prior * (spec.token_scores @ directions)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, T, E) for tokens (B, T)."""
@@ -122,6 +140,7 @@ class Front(nn.Module):
         embedding_size: E of the embedding; None lets the pretrained vectors or ``width`` decide.
         embedding_dropout: share of words dropped.
         embedding_std: standard deviation of the first vectors.
+        embedding_prior: weight of naive Bayes scores in the first vectors.
         kernel_size: of the convolution; 0 is none.
         causal: whether the convolution may only look back.
     """
@@ -134,6 +153,7 @@ class Front(nn.Module):
         embedding_size: int | None = None,
         embedding_dropout: float = 0.0,
         embedding_std: float = 1.0,
+        embedding_prior: float = 0.0,
         kernel_size: int = 0,
         causal: bool = True,
     ) -> None:
@@ -141,10 +161,12 @@ class Front(nn.Module):
         check_count(0, **{"model.front_kernel": kernel_size})
         self.embedding = None
         if spec.vocabulary_size is not None:
-            self.embedding = TokenEmbedding(spec, embedding_size, width, embedding_dropout, embedding_std)
+            self.embedding = TokenEmbedding(
+                spec, embedding_size, width, embedding_dropout, embedding_std, embedding_prior
+            )
             size = self.embedding.output_size
         else:
-            if embedding_size is not None or embedding_dropout or embedding_std != 1:
+            if embedding_size is not None or embedding_dropout or embedding_std != 1 or embedding_prior:
                 raise RequestError("model.embedding_* are for tokens; this data has features.")
             assert spec.input_size is not None
             size = spec.input_size

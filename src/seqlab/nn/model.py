@@ -39,6 +39,7 @@ class ModelOptions:
         embedding_size: E of a token's vector; None takes the pretrained vectors' width, else ``width``.
         embedding_dropout: share of words that is dropped, whole.
         embedding_std: standard deviation of the first token vectors; small where rare words should say little at first.
+        embedding_prior: weight of naive Bayes scores (Wang and Manning 2012, section 2.1) in the first token vectors.
         front_kernel: steps that the convolution in front of the recurrent layers sees; 0 is none.
         decoding: how a forecast is made: direct, recursive or segment.
         segment: S, steps a segment, for ``decoding="segment"``.
@@ -53,6 +54,7 @@ class ModelOptions:
     embedding_size: int | None = None
     embedding_dropout: float = 0.0
     embedding_std: float = 1.0
+    embedding_prior: float = 0.0
     front_kernel: int = 0
     decoding: DecodingName = "direct"
     segment: int = 24
@@ -187,6 +189,7 @@ def _make_front(spec: Spec, options: ModelOptions) -> Front | SegmentFront:
         embedding_size=options.embedding_size,
         embedding_dropout=options.embedding_dropout,
         embedding_std=options.embedding_std,
+        embedding_prior=options.embedding_prior,
         kernel_size=options.front_kernel,
         causal=not options.bidirectional,
     )

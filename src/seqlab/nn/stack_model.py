@@ -22,8 +22,8 @@ class StackModel(SequenceModel):
         hidden_size, num_layers, dropout, dropout_last, connection, read_out: see ``Stack``.
         bidirectional: whether each layer also runs backward.
         zoneout, variational_dropout, weight_drop, mogrifier, backend, check_finite: see ``RNN``.
-        initial_state, pooling, embedding_size, embedding_dropout, embedding_std, front_kernel, decoding, segment,
-            channel_independent: see ``ModelOptions``.
+        initial_state, pooling, embedding_size, embedding_dropout, embedding_std, embedding_prior, front_kernel,
+            decoding, segment, channel_independent: see ``ModelOptions``.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class StackModel(SequenceModel):
         embedding_size: int | None = None,
         embedding_dropout: float = 0.0,
         embedding_std: float = 1.0,
+        embedding_prior: float = 0.0,
         front_kernel: int = 0,
         decoding: DecodingName = "direct",
         segment: int = 24,
@@ -64,6 +65,7 @@ class StackModel(SequenceModel):
             embedding_size=embedding_size,
             embedding_dropout=embedding_dropout,
             embedding_std=embedding_std,
+            embedding_prior=embedding_prior,
             front_kernel=front_kernel,
             decoding=decoding,
             segment=segment,
