@@ -166,3 +166,16 @@ def test_a_profiler_of_ones_own_sees_every_hook(tmp_path: Path, monkeypatch: pyt
     for hook in ("[LightningModule]Forecasting.on_train_batch_start", "[Callback]Guard.on_before_backward"):
         assert len(durations[hook]) == run.record["steps"]
     assert "[Callback]Guard.on_before_zero_grad" not in durations  # it has none
+
+
+def test_numbers_too_small_for_a_cpu_count_as_zero_while_a_run_trains_and_not_after() -> None:
+    def halved() -> float:
+        return torch.full((4,), 1e-40).mul(0.5).sum().item()
+
+    assert halved() > 0
+    with kept_switches():
+        assert halved() == 0
+        with kept_switches():
+            assert halved() == 0
+        assert halved() == 0
+    assert halved() > 0
