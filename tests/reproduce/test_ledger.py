@@ -38,7 +38,15 @@ def run(root: Path, cell: str, seed: int, score: float | None, *overrides: str, 
     typed = ["experiment=mine", "name=reproduce_mine", f"cell={cell}", f"seed={seed}", "data.horizon=2", *overrides]
     entries = {"name": "reproduce_mine", "overrides": typed, "hash": f"hash of {cell}", **entries}
     folder = root / f"{cell}-{entries['hash']}-{'-'.join(overrides).replace('/', '_')}" / f"seed-{seed}"
-    write_run(folder, record(cell, seed, score, **entries))
+    write_run(folder, with_settings(record(cell, seed, score, **entries)))
+
+
+def with_settings(content: dict[str, Any]) -> dict[str, Any]:
+    """Give a record the settings that the experiment's yaml has."""
+    content["choices"] |= {"data": "sunspots", "trainer": "debug"}
+    content["config"]["model"] = content["config"].get("model", {}) | {"hidden_size": 4}
+    content["config"]["data"] = content["config"].get("data", {}) | {"lookback": 12, "batch_size": 16}
+    return content
 
 
 @pytest.fixture
@@ -244,6 +252,22 @@ def test_the_page_needs_no_run_folders_and_older_runs_stay(
     run(later, "lstm", 2, 0.21)
     assert main(["reproduce", "--ledger", str(page), str(later)]) == 0
     assert "| lstm | - | 3 | 0.210 |" in page.read_text(), "two older seeds and a new one"
+
+
+def test_runs_made_before_a_setting_changed_leave_the_ledger(
+    write: Write, runs: Path, tmp_path: Path, configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(**KEYS)
+    page = tmp_path / "page.md"
+    assert main(["reproduce", "--ledger", str(page), str(runs)]) == 0
+    kept = sum(entry["experiment"] == "mine" for entry in read(page.with_suffix(".json")))
+    assert kept == 7
+    file = configs / "experiment" / "mine.yaml"
+    file.write_text(file.read_text().replace("lookback: 12", "lookback: 24"))
+    capsys.readouterr()
+    assert main(["reproduce", "--ledger", str(page), str(runs)]) == 0
+    assert "Of the kept runs 7 were made with settings" in capsys.readouterr().out
+    assert read(page.with_suffix(".json")) == []
 
 
 def entry(cell: str, seed: int, settings: str, finished: str, mse: float = 0.1) -> dict[str, Any]:

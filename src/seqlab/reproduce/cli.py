@@ -57,7 +57,7 @@ def _ledger(page: Path, folders: Sequence[str]) -> int:
     """Add what was recorded below ``folders`` to what is kept beside ``page``, and write the page from that."""
     from seqlab.reproduce.header import load, reproductions
     from seqlab.reproduce.page import render
-    from seqlab.reproduce.recorded import entries_below, merged, read, write
+    from seqlab.reproduce.recorded import current, entries_below, merged, read, write
     from seqlab.runs.files import write_text
 
     if page.suffix != ".md" or not page.parent.is_dir():
@@ -65,12 +65,15 @@ def _ledger(page: Path, folders: Sequence[str]) -> int:
     known = {name: load(name) for name in reproductions()}
     kept = page.with_suffix(".json")
     places = folders or [folder for folder in [OUTPUTS] if Path(folder).is_dir()]
-    entries = merged(read(kept), entries_below(known, places))
+    before = read(kept)
+    entries = merged(current(known, before), entries_below(known, places))
     text = render(known, entries, kept.name)
     write(kept, entries)
     write_text(page, text)
     ran = {entry["experiment"] for entry in entries} & known.keys()
     sys.stdout.write(f"Ledger: {page}, {len(entries)} runs of {len(ran)} of {len(known)} reproductions\n")
+    if (dropped := len(before) - len(current(known, before))) > 0:
+        sys.stdout.write(f"Of the kept runs {dropped} were made with settings that their experiments no longer have.\n")
     return 0
 
 

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 
 from seqlab.config import check_arguments, check_types, comments, config_file, header, is_reproduction, options
 from seqlab.errors import RequestError, did_you_mean
-from seqlab.reproduce.preset import FOLD, Reproduction, Row, key_of, plain
+from seqlab.reproduce.preset import FOLD, Reproduction, Row, key_of, leaves, plain
 
 SPLITS = ("train", "val", "test")
 GENERATED = "generated"
@@ -169,6 +169,7 @@ class _Reading:
             listed=self.listed,
             over=self.over,
             note=h.note,
+            settings=_settings(name),
         )
 
     def _wrong(self, key: str, what: str) -> RequestError:
@@ -258,6 +259,16 @@ class _Reading:
                 raise self._wrong(where, f"leaves {key} open in the row {label!r}, of which runs lists several values")
             found.setdefault(key, plain(self.listed[key][0]))
         return tuple((key, found[key]) for key in keys)
+
+
+def _settings(name: str) -> dict[str, str]:
+    """Return what an experiment's yaml chooses: of groups their option, of keys their value."""
+    content = yaml.safe_load(config_file("experiment", name).read_text(encoding="utf-8")) or {}
+    found: dict[str, str] = {}
+    for entry in content.pop("defaults", None) or []:
+        for group, option in entry.items() if isinstance(entry, dict) else ():
+            found[group.removeprefix("override ").lstrip("/")] = str(option)
+    return {**found, **dict(leaves(content))}
 
 
 def _several(value: str | list[str]) -> tuple[str, ...]:

@@ -5,9 +5,12 @@ A row of its table is what a text of overrides chooses, such as ``cell=gru,data.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from seqlab.errors import RequestError
 
@@ -37,6 +40,7 @@ class Reproduction:
         runs: the sweep, key to its word on the command line.
         listed: the sweep, key to its values.
         over: keys of the replicates; within a fold, seeds are averaged.
+        settings: what its yaml chooses, ``data`` or ``model.hidden_size`` to the value as text.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Reproduction:
     listed: Mapping[str, tuple[str, ...]]
     over: tuple[str, ...]
     note: str
+    settings: Mapping[str, str]
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -71,6 +76,11 @@ class Reproduction:
     def replicates(self) -> int:
         """Return how many replicates the sweep gives a row: folds, or else seeds."""
         return len(self.listed.get(self.over[-1], ("0",)))
+
+    @property
+    def digest(self) -> str:
+        """Return what changes when a setting does: the start of a SHA-256."""
+        return hashlib.sha256(json.dumps(sorted(self.settings.items())).encode()).hexdigest()[:8]
 
     def words(self, overrides: Sequence[str] = ()) -> list[str]:
         """Return the sweep as ``seqlab train -m`` takes it; an override replaces what ``runs`` says of its key.
@@ -89,6 +99,15 @@ class Reproduction:
 def key_of(word: str) -> str:
     """Return the key of an override, without Hydra's ``+`` and ``~``."""
     return word.partition("=")[0].lstrip("+~")
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Return each value of nested mappings as text, under its dotted key."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", plain(str(value))
 
 
 def plain(value: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from seqlab.compare.facts import decides, facts, shown
 from seqlab.compare.mixing import metric_info
 from seqlab.errors import RequestError, RunError, did_you_mean
-from seqlab.reproduce.preset import FOLD, PREFIX, Reproduction, Row, key_of, plain
+from seqlab.reproduce.preset import FOLD, PREFIX, Reproduction, Row, key_of, leaves, plain
 from seqlab.runs import Run, find_runs
 from seqlab.runs.files import write_text
 from seqlab.runs.identity import GROUPS
@@ -31,6 +31,8 @@ SHARED = ("environment", "metric_info")
 def entries_below(known: Mapping[str, Reproduction], folders: Sequence[str | Path]) -> list[Entry]:
     """Return an entry for each completed run below ``folders`` that belongs to a reproduction; of doubles the newest.
 
+    One that was made while the experiment's yaml said something else is passed over.
+
     Args:
         known: the reproductions by name.
         folders: where to look.
@@ -42,7 +44,7 @@ def entries_below(known: Mapping[str, Reproduction], folders: Sequence[str | Pat
     found = []
     for run in find_runs(*folders):
         prefix, _, name = str(run.record.get("name", "")).partition(PREFIX)
-        if not prefix and name in known and run.status == "completed":
+        if not prefix and name in known and run.status == "completed" and _is_of(known[name], run):
             found.append(entry(known[name], run))
     return merged([], found)
 
@@ -76,6 +78,7 @@ def entry(reproduction: Reproduction, run: Run) -> Entry:
         "seconds": (record.get("seconds") or {}).get("total"),
         "finished": record.get("finished", ""),
         "hash": record.get("hash", ""),
+        "settings": reproduction.digest,
         "files": _hashes(reproduction.files, known.get("data.path")),
         "path_given": any(key_of(word) == "data.path" for word in record.get("overrides") or []),
         "environment": {
@@ -84,6 +87,18 @@ def entry(reproduction: Reproduction, run: Run) -> Entry:
             "seqlab_git": {"commit": git.get("commit"), "dirty": git.get("dirty")},
         },
     }
+
+
+def _is_of(reproduction: Reproduction, run: Run) -> bool:
+    """Return whether a run has every setting of the experiment that its command line did not replace."""
+    typed = {key_of(word) for word in run.record.get("overrides") or []}
+    own = {**(run.record.get("choices") or {}), **dict(leaves(run.record.get("config") or {}))}
+    return all(own.get(key) == value for key, value in reproduction.settings.items() if key not in typed)
+
+
+def current(known: Mapping[str, Reproduction], entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries without those that were made before a setting of their experiment changed."""
+    return [e for e in entries if e["experiment"] not in known or e.get("settings") == known[e["experiment"]].digest]
 
 
 def row_of(reproduction: Reproduction, run: Run) -> Row:
