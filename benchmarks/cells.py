@@ -4,6 +4,7 @@
     python benchmarks/cells.py --peer-python ~/keras/bin/python  # peers that live in another environment
     python benchmarks/cells.py --scaling                         # time and peak memory from T = 128 to 4,096
     python benchmarks/cells.py --chunked                         # matrix cells: chunks against single steps
+    python benchmarks/cells.py --vanishing                       # numbers below float32's normal range: kept, or 0
 
 Every library runs in a worker process of its own interpreter; in each round every cell of every library takes one turn,
 so that a busy moment of the machine falls on all alike. Figures are medians over rounds.
@@ -43,6 +44,7 @@ CHUNKED: dict[str, dict[str, Any]] = {  # heads of 32 features each
     "mlstm": {"hidden": 64, "num_heads": 4},
     "gated_deltanet": {"hidden": 128, "num_heads": 4, "expand_v": 1},
 }
+VANISHING = {"rnn": 262, "lstm": 130, "gru": 150, "indrnn": 262, "mingru": 150}  # about 70,000 parameters each
 console = Console(width=160)
 
 
@@ -278,6 +280,32 @@ def chunked(arguments: argparse.Namespace) -> None:
     write(rows, arguments.output / "chunked.csv")
 
 
+def vanishing(arguments: argparse.Namespace) -> None:
+    """A loss at the last of 600 steps, at the sizes of experiment=adding_600: denormal numbers kept, or taken for 0."""
+    import torch
+
+    from seqlab.cells import RecurrentCell
+
+    torch.set_num_threads(arguments.threads)
+    rows = []
+    for name, hidden in VANISHING.items():
+        cell = config.build(config.load("cell", name), RecurrentCell, name, input_size=2, hidden_size=hidden)
+        run = partial(_last_step_backward, cell, torch.randn(32, 600, 2))
+        times: dict[str, list[float]] = {"kept": [], "zero": []}
+        for _ in range(arguments.rounds + 1):
+            for way, values in times.items():
+                torch.set_flush_denormal(way == "zero")
+                values.append(peers.milliseconds(run))
+        medians = {way: statistics.median(values[1:]) for way, values in times.items()}
+        rows.append({"cell": name, **medians, "faster": medians["kept"] / medians["zero"]})
+        console.print("{cell}: kept {kept:.0f} ms, as zero {zero:.0f} ms, {faster:.1f} times faster".format(**rows[-1]))
+    write(rows, arguments.output / "vanishing.csv")
+
+
+def _last_step_backward(cell: Any, x: Any) -> None:
+    cell.unroll(x)[0][:, -1].square().mean().backward()
+
+
 def _backward(cell: Any, x: Any) -> None:
     cell.unroll(x)[0].mean().backward()
 
@@ -293,6 +321,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks"), help="folder of csv and plot")
     parser.add_argument("--scaling", action="store_true", help="time and memory over T instead")
     parser.add_argument("--chunked", action="store_true", help="chunks against steps instead")
+    parser.add_argument("--vanishing", action="store_true", help="denormal numbers kept or taken for zero instead")
     arguments = parser.parse_args()
     for cell in arguments.cells:
         config.config_file("cell", cell)
@@ -304,7 +333,8 @@ def main() -> None:
     arguments = parse()
     arguments.output.mkdir(parents=True, exist_ok=True)
     console.print(f"{machine(arguments.threads)}; {' '.join(['benchmarks/cells.py', *sys.argv[1:]])}")
-    (scaling if arguments.scaling else chunked if arguments.chunked else compare)(arguments)
+    chosen = [way for way in (scaling, chunked, vanishing) if getattr(arguments, way.__name__)]
+    (chosen[0] if chosen else compare)(arguments)
 
 
 if __name__ == "__main__":
