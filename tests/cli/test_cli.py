@@ -29,11 +29,13 @@ def test_help_is_light() -> None:
     assert not imported("from seqlab.__main__ import main; main(['--help'])") & {"torch", "lightning", "hydra", "numpy"}
 
 
+@pytest.mark.process
 def test_listing_does_not_import_lightning() -> None:
     assert "lightning" not in imported("from seqlab.__main__ import main; main(['list', 'cells'])")
     assert not imported("from seqlab.__main__ import main; main(['list', 'data'])") & {"torch", "lightning", "hydra"}
 
 
+@pytest.mark.process
 def test_help_answers_within_five_times_an_empty_interpreter() -> None:
     def best(*arguments: str) -> float:
         times = []

@@ -486,6 +486,7 @@ def test_a_wrong_request_exits_with_2(runs, capsys):
         main(["compare", str(runs), "--format", "xml"])
 
 
+@pytest.mark.process
 def test_a_hundred_runs_are_compared_without_torch(tmp_path):
     rng = np.random.default_rng(0)
     diff = "+ a changed line\n" * 2_000
