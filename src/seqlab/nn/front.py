@@ -42,8 +42,8 @@ class TokenEmbedding(nn.Module):
         default: E where nothing else decides it.
         dropout: share of the vocabulary that is dropped each forward pass.
         std: standard deviation of the first vectors, where none are pretrained.
-        prior: weight of the tokens' naive Bayes scores in the first vectors, each class along a random direction of
-            about length 1: before the first step, vectors of words that speak for one class lie together.
+        prior: weight of the tokens' naive Bayes scores in the first vectors: feature c starts with the score of class c
+            on top, so that words which speak for one class lie together before the first step.
 
     Raises:
         RequestError: ``size`` is not the pretrained vectors' width, the data has no scores, or vectors are frozen.
@@ -85,9 +85,14 @@ class TokenEmbedding(nn.Module):
             raise RequestError("model.embedding_prior is for texts with one class each; this data has none.")
         if spec.freeze_vectors:
             raise RequestError("model.embedding_prior would change vectors that data.freeze_vectors keeps as they are.")
-        directions = torch.randn(spec.token_scores.shape[1], self.output_size) / math.sqrt(self.output_size)
+        classes = spec.token_scores.shape[1]
+        if classes > self.output_size:
+            raise RequestError(
+                f"model.embedding_prior takes a feature for each of {classes} classes;"
+                f" model.embedding_size is {self.output_size}."
+            )
         with torch.no_grad():
-            self.table.weight += prior * (spec.token_scores @ directions)
+            self.table.weight[:, :classes] += prior * spec.token_scores
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, T, E) for tokens (B, T)."""
