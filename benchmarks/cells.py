@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -325,6 +326,9 @@ def parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     for cell in arguments.cells:
         config.config_file("cell", cell)
+    for python in arguments.peer_python:
+        if shutil.which(python) is None:
+            parser.error(f"--peer-python must be a Python interpreter; {python} can't be run")
     return arguments
 
 

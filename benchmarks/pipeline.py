@@ -18,6 +18,7 @@ import argparse
 import csv
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -270,6 +271,8 @@ def parse() -> argparse.Namespace:
     asked = parser.parse_args()
     if asked.only == ["peer"] and not (asked.peers and asked.etth1):
         parser.error("--only peer needs --peers and --etth1")
+    if asked.peers and shutil.which(asked.peers) is None:
+        parser.error(f"--peers must be a Python interpreter; {asked.peers} can't be run")
     return asked
 
 
