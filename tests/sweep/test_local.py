@@ -15,6 +15,7 @@ import pytest
 
 from seqlab.__main__ import main
 from seqlab.runs import Run, find_runs
+from tests.ctrl_c import hear_ctrl_c
 from tests.sweep.conftest import QUICK
 
 MISBEHAVING = (*QUICK, "optimizer._target_=tests.sweep.misbehaving.Adam", "hydra.launcher.jobs=2")
@@ -50,7 +51,15 @@ def test_one_dies_and_the_others_go_on(
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "seqlab", "train", "-m", *MISBEHAVING, f"output_dir={folder}", *overrides]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=ENVIRONMENT, start_new_session=True, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command,
+        env=ENVIRONMENT,
+        start_new_session=True,
+        preexec_fn=hear_ctrl_c,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+    )
 
 
 def until(condition: Callable[[], bool], seconds: float = 120) -> None:

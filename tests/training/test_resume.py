@@ -18,6 +18,7 @@ from seqlab.errors import RunError
 from seqlab.runs import Run, find_runs
 from seqlab.training.checkpoints import read_checkpoint
 from seqlab.training.resume import Resume
+from tests.ctrl_c import hear_ctrl_c
 from tests.training.helpers import fingerprint, rows, tiny
 
 EVERYTHING = [
@@ -139,6 +140,7 @@ def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     arguments = tiny(tmp_path, "trainer.max_epochs=400", "trainer.checkpoint.every_n_steps=5", *overrides)
     process = subprocess.Popen(
         [sys.executable, "-m", "seqlab", "train", *arguments],
+        preexec_fn=hear_ctrl_c,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
