@@ -15,14 +15,15 @@ Facts = dict[str, Any]
 
 def facts(run: Run) -> Facts:
     """Return a run's choices (``cell``) and its config's leaves (``model.num_layers``) in one flat mapping."""
-    return {**_leaves(run.config, ""), **run.choices}
+    return {**leaves(run.config), **run.choices}
 
 
-def _leaves(node: Mapping[str, Any], prefix: str) -> Facts:
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Facts:
+    """Return each value of nested mappings under its dotted key."""
     found: Facts = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
-            found |= _leaves(value, f"{prefix}{key}.")
+            found |= leaves(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = value
     return found

@@ -17,9 +17,10 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from seqlab.compare.facts import leaves
 from seqlab.config import check_arguments, check_types, comments, config_file, header, is_reproduction, options
 from seqlab.errors import RequestError, did_you_mean
-from seqlab.reproduce.preset import FOLD, Reproduction, Row, key_of, leaves, plain
+from seqlab.reproduce.preset import FOLD, Reproduction, Row, key_of, plain
 
 SPLITS = ("train", "val", "test")
 GENERATED = "generated"
@@ -268,7 +269,7 @@ def _settings(name: str) -> dict[str, str]:
     for entry in content.pop("defaults", None) or []:
         for group, option in entry.items() if isinstance(entry, dict) else ():
             found[group.removeprefix("override ").lstrip("/")] = str(option)
-    return {**found, **dict(leaves(content))}
+    return {**found, **{key: plain(str(value)) for key, value in leaves(content).items()}}
 
 
 def _several(value: str | list[str]) -> tuple[str, ...]:

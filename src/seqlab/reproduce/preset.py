@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from seqlab.errors import RequestError
 
@@ -99,15 +98,6 @@ class Reproduction:
 def key_of(word: str) -> str:
     """Return the key of an override, without Hydra's ``+`` and ``~``."""
     return word.partition("=")[0].lstrip("+~")
-
-
-def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Return each value of nested mappings as text, under its dotted key."""
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", plain(str(value))
 
 
 def plain(value: str) -> str:

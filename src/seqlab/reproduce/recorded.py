@@ -15,7 +15,7 @@ from typing import Any
 from seqlab.compare.facts import decides, facts, shown
 from seqlab.compare.mixing import metric_info
 from seqlab.errors import RequestError, RunError, did_you_mean
-from seqlab.reproduce.preset import FOLD, PREFIX, Reproduction, Row, key_of, leaves, plain
+from seqlab.reproduce.preset import FOLD, PREFIX, Reproduction, Row, key_of, plain
 from seqlab.runs import Run, find_runs
 from seqlab.runs.files import write_text
 from seqlab.runs.identity import GROUPS
@@ -92,8 +92,10 @@ def entry(reproduction: Reproduction, run: Run) -> Entry:
 def _is_of(reproduction: Reproduction, run: Run) -> bool:
     """Return whether a run has every setting of the experiment that its command line did not replace."""
     typed = {key_of(word) for word in run.record.get("overrides") or []}
-    own = {**(run.record.get("choices") or {}), **dict(leaves(run.record.get("config") or {}))}
-    return all(own.get(key) == value for key, value in reproduction.settings.items() if key not in typed)
+    own = facts(run)
+    return all(
+        key in own and plain(str(own[key])) == value for key, value in reproduction.settings.items() if key not in typed
+    )
 
 
 def current(known: Mapping[str, Reproduction], entries: Iterable[Entry]) -> list[Entry]:
