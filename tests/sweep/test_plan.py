@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from omegaconf import OmegaConf
 from seqlab.config import config_file
 from seqlab.errors import RequestError
 from seqlab.runs import find_runs
-from seqlab.sweep.plan import combinations
+from seqlab.sweep.plan import check_jobs, combinations
 from seqlab.sweep.sweeper import _check_settings
+from seqlab.training.request import Request, compose_config
 from tests.sweep.conftest import Sweep, Trainer
 
 CELLS = ["rnn", "lstm", "gru"]
@@ -162,3 +164,13 @@ def test_a_launcher_that_is_not_installed_names_its_extra(
     monkeypatch.setattr("seqlab.sweep.early.find_spec", lambda name: None)
     assert sweep(f"hydra/launcher={launcher}") == 2
     assert f"pip install 'seqlab[{extra}]'" in capsys.readouterr().err
+
+
+def test_configs_composed_elsewhere_make_the_same_requests() -> None:
+    asked = [(["data=co2", f"cell={cell}", f"seed={seed}"], "") for cell in ("rnn", "lru") for seed in (0, 1)]
+    sent = pickle.loads(pickle.dumps([compose_config(overrides) for overrides, _ in asked[:3]]))
+
+    requests = check_jobs(asked)
+
+    assert check_jobs(asked, [*sent, None]) == requests
+    assert len({request.folder for request in requests if isinstance(request, Request)}) == 4

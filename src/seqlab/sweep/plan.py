@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
 import json
 import os
 import shlex
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import HydraContext
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from seqlab.errors import RequestError, RunError, SeqlabError
 from seqlab.runs.files import write_text
@@ -74,16 +79,42 @@ def plan_jobs(context: HydraContext, arguments: Sequence[str], params: Mapping[s
 
 def _requests(asked: Sequence[tuple[list[str], str]], aside: bool) -> list[Request]:
     if not aside:
-        return _settled(compose_jobs(asked))
-    half = (len(asked) + 1) // 2
-    parts = [part for part in (asked[:half], asked[half:]) if part]
-    children = [Child.start(functools.partial(compose_jobs, part), slot, {}) for slot, part in enumerate(parts)]
+        return _settled(check_jobs(asked))
+    todo = list(itertools.zip_longest(asked, _composed_meanwhile(asked)))
+    parts = [part for part in (todo[::2], todo[1::2]) if part]
+    children = [
+        Child.start(functools.partial(check_jobs, *zip(*part, strict=True)), slot, {})
+        for slot, part in enumerate(parts)
+    ]
     try:
         answers = [child.result() for child in children]
     except BaseException:
         stop(children)
         raise
-    return _settled([one for answer in answers for one in answer])
+    return _settled([one for pair in itertools.zip_longest(*answers) for one in pair if one is not None])
+
+
+def _composed_meanwhile(asked: Sequence[tuple[list[str], str]]) -> list[DictConfig]:
+    """Compose the first jobs' configs, as many as the server's start leaves time for: checking them needs torch.
+
+    It ends at the first that can't be composed; who checks it says why.
+    """
+    from seqlab.training.request import compose_config
+
+    waiting = threading.Thread(target=lambda: Child.start(_nothing, 0, {}).result())
+    waiting.start()
+    composed: list[DictConfig] = []
+    with contextlib.suppress(SeqlabError, HydraException, OmegaConfBaseException):
+        for overrides, _ in asked:
+            if not waiting.is_alive():
+                break
+            composed.append(compose_config(overrides))
+    waiting.join()
+    return composed
+
+
+def _nothing() -> None:
+    """What a child does that only shows that it could be started."""
 
 
 def _settled(composed: Sequence[Request | SeqlabError]) -> list[Request]:
@@ -95,23 +126,31 @@ def _settled(composed: Sequence[Request | SeqlabError]) -> list[Request]:
     return requests
 
 
-def compose_jobs(asked: Sequence[tuple[list[str], str]]) -> list[Request | SeqlabError]:
-    """Return each job's request, or what is wrong with it."""
-    from seqlab.training.complaints import in_house_style
-    from seqlab.training.request import compose_config, make_request
+def check_jobs(
+    asked: Sequence[tuple[list[str], str]], configs: Sequence[DictConfig | None] | None = None
+) -> list[Request | SeqlabError]:
+    """Return each job's request, or what is wrong with it.
 
+    Args:
+        asked: overrides and label of each.
+        configs: those already composed.
+    """
+    from seqlab.training.complaints import in_house_style
+    from seqlab.training.request import compose_config, make_request, register_resolvers
+
+    register_resolvers()  # configs that were composed elsewhere use them
     fingerprints: dict[str, str] = {}
-    composed: list[Request | SeqlabError] = []
-    for overrides, label in asked:
+    checked: list[Request | SeqlabError] = []
+    for (overrides, label), config in zip(asked, configs or [None] * len(asked), strict=True):
         try:
             with in_house_style():
-                request = make_request(compose_config(overrides), overrides, fingerprints=fingerprints)
-            composed.append(replace(request, folder=request.folder.absolute()))
+                request = make_request(config or compose_config(overrides), overrides, fingerprints=fingerprints)
+            checked.append(replace(request, folder=request.folder.absolute()))
         except RequestError as error:
-            composed.append(RequestError(f"{label}: {error}" if label else str(error)))
+            checked.append(RequestError(f"{label}: {error}" if label else str(error)))
         except SeqlabError as error:
-            composed.append(error)
-    return composed
+            checked.append(error)
+    return checked
 
 
 def combinations(overrides: Iterable[Override]) -> list[tuple[list[str], str]]:

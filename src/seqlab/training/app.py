@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ from seqlab.training.request import (
     register_resolvers,
 )
 
+#: How often Python's garbage collector works while a model trains, as it does by itself: a cycle may hold tensors.
+COLLECTED_EVERY = (700, 10, 10)
 HELP = """usage: seqlab train [GROUP=OPTION ...] [KEY=VALUE ...] [-m]
 
 Trains one model; with -m every combination of the values listed with commas.
@@ -92,7 +95,9 @@ def job(cfg: DictConfig) -> float | None:
 
     try:
         with _original_arguments():
-            run = run_request(job_request(cfg))
+            request = job_request(cfg)
+            gc.set_threshold(*COLLECTED_EVERY)
+            run = run_request(request)
     except SeqlabError as error:
         if isinstance(error, RequestError):
             _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
