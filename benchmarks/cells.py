@@ -7,7 +7,8 @@
     python benchmarks/cells.py --vanishing                       # numbers below float32's normal range: kept, or 0
 
 Every library runs in a worker process of its own interpreter; in each round every cell of every library takes one turn,
-so that a busy moment of the machine falls on all alike. Figures are medians over rounds.
+so that a busy moment of the machine falls on all alike. Figures are medians over rounds. All keep the memory that
+a pass gives back for the next one, as runs of seqlab do; with --returned the C library may give it back to the system.
 """
 
 from __future__ import annotations
@@ -46,13 +47,15 @@ CHUNKED: dict[str, dict[str, Any]] = {  # heads of 32 features each
     "gated_deltanet": {"hidden": 128, "num_heads": 4, "expand_v": 1},
 }
 VANISHING = {"rnn": 262, "lstm": 130, "gru": 150, "indrnn": 262, "mingru": 150}  # about 70,000 parameters each
+#: glibc's words for what seqlab.training.surroundings.memory_kept sets.
+KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 console = Console(width=160)
 
 
 class Worker:
-    """A process of one interpreter that times passes on request."""
+    """A process of one interpreter that times passes on request; with ``kept`` it keeps freed memory."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, kept: bool) -> None:
         command = [python, str(Path(peers.__file__))]
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
         self.process = subprocess.Popen(
@@ -61,7 +64,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, **quiet},
+            env={**os.environ, **quiet, **(KEPT if kept else {})},
         )
 
     def ask(self, op: str, **request: Any) -> Any:
@@ -199,7 +202,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """The table of every cell and library."""
     interpreters = dict.fromkeys([sys.executable, *arguments.peer_python])
     workers: dict[str, Worker] = {}
-    started = [Worker(python) for python in interpreters]
+    started = [Worker(python, not arguments.returned) for python in interpreters]
     for worker in started:
         for library in worker.ask("libraries", names=["seqlab", *peers.CELLS]):
             workers.setdefault(library, worker)
@@ -323,6 +326,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scaling", action="store_true", help="time and memory over T instead")
     parser.add_argument("--chunked", action="store_true", help="chunks against steps instead")
     parser.add_argument("--vanishing", action="store_true", help="denormal numbers kept or taken for zero instead")
+    parser.add_argument("--returned", action="store_true", help="let freed memory go back to the system")
     arguments = parser.parse_args()
     for cell in arguments.cells:
         config.config_file("cell", cell)

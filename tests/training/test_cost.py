@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import math
+import platform
+import resource
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +25,7 @@ from seqlab.data import Batch, Batches, Loader, SequenceData, Spec
 from seqlab.tasks.metrics import forecasting_metrics
 from seqlab.tasks.scores import once, sharing
 from seqlab.training.checkpoints import model_weights
-from seqlab.training.surroundings import imports_uncollected, kept_switches
+from seqlab.training.surroundings import imports_uncollected, kept_switches, memory_kept
 from tests.training.helpers import rows, tiny
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -123,6 +125,21 @@ def test_memory_and_imports_are_spared_while_a_run_lasts_and_not_after() -> None
     assert memory.fill_uninitialized_memory
     assert not torch.are_deterministic_algorithms_enabled()
     assert gc.get_freeze_count() == before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose memory is kept")
+def test_memory_that_a_step_gives_back_is_there_for_the_next() -> None:
+    """64 MB that the system hands out anew are 32 faults at least, and 16,384 with pages of 4 KB."""
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(4):
+            torch.ones(16 << 20)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with memory_kept():
+        faults()
+        assert faults() < 100
 
 
 def test_what_scores_share_changes_none_of_them() -> None:

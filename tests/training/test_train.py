@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 import seqlab
+import seqlab.__main__
 from seqlab.config import is_reproduction
 from seqlab.errors import RequestError, RunError
 from seqlab.reproduce.header import load as reproduction

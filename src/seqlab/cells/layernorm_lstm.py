@@ -16,8 +16,9 @@ from seqlab.cells._gated import (
     Weights,
     check_choice,
     masked,
-    sigmoid_backward,
+    sigmoid_backward_into,
     tanh_backward,
+    tanh_backward_into,
     weight_gradient,
 )
 
@@ -77,7 +78,8 @@ class LayerNormLSTM(GatedCell):
         self, x: Tensor, state: State, lengths: Tensor | None = None, aux: Aux | None = None
     ) -> tuple[Pre, State]:
         """Return W x, and the zeros that U h is added to, (B, T, 4 H) each."""
-        sums = F.linear(x, self.weight_ih)
+        # Time first in memory: each step's rows lie together, as its normalisation wants them.
+        sums = F.linear(x.transpose(0, 1).contiguous(), self.weight_ih).transpose(0, 1)
         return (sums, sums.new_zeros(1).expand_as(sums)), state
 
     def advance(self, pre: Pre, state: State, weights: Weights, mask: Tensor | None) -> tuple[State, Kept]:
@@ -111,8 +113,12 @@ class LayerNormLSTM(GatedCell):
         d_of_c = tanh_backward(d_h * o, squashed)
         d_c = d_c + _norm_backward(d_of_c, norms[6:], a_c, d_a_c)
         d_b_c.add_(d_of_c.sum(0))
-        d_gates = sigmoid_backward(torch.cat((d_c * g, d_c * c), 1), gates)
-        d_sums = torch.cat((d_gates, tanh_backward(d_c * i, g), sigmoid_backward(d_h * squashed, o)), 1)
+        d_sums = torch.empty_like(norms[0])
+        d_i, d_f, d_g, d_o = d_sums.chunk(4, 1)
+        sigmoid_backward_into(d_c * g, i, grad_input=d_i)
+        sigmoid_backward_into(d_c * c, f, grad_input=d_f)
+        tanh_backward_into(d_c * i, g, grad_input=d_g)
+        sigmoid_backward_into(d_h * squashed, o, grad_input=d_o)
         d_b.add_(d_sums.sum(0))
         d_pre[0].copy_(self._normalise_backward(d_sums, norms[:3], a_x, d_a_x))
         d_recurrent = d_pre[1].copy_(self._normalise_backward(d_sums, norms[3:6], a_h, d_a_h))

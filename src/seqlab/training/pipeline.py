@@ -44,6 +44,7 @@ from seqlab.training.surroundings import (
     imports_uncollected,
     kept_switches,
     log_file,
+    memory_kept,
     orderly_signals,
     quiet,
     steps_end_first,
@@ -69,7 +70,7 @@ def run_request(request: Request) -> Run:
         if lacking := done.lacks(request.config):
             screen.say(f"It was {lacking}.")
         return done
-    with quiet(), kept_switches(), imports_uncollected(), orderly_signals(), house_errors():
+    with quiet(), kept_switches(), imports_uncollected(), memory_kept(), orderly_signals(), house_errors():
         data = make_data(request.config)
         config, near = with_solved_width(request.config, data.spec)
         request = replace(request, config=config)
