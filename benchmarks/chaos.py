@@ -135,7 +135,8 @@ def sweep(kills: int, seed: int, folder: Path, cells: str, seeds: str, epochs: i
     while done < kills:
         number += 1
         name = f"broken-{number}"
-        longest = 2 * (whole.seconds / (kills - done) + 5.0)  # each start costs a while before the first step
+        # Each start costs a while before the first step; what comes after a sweep's end would be no kill.
+        longest = min(2 * (whole.seconds / (kills - done) + 5.0), whole.seconds)
         moments = partial(rng.uniform, 0.0, longest)
         broken = killed(run(name), folder / name, environment, kills - done, moments)
         got, repeated = outcome(folder / name), (folder / f"{name}.steps").stat().st_size - planned
