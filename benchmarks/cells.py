@@ -7,8 +7,9 @@
     python benchmarks/cells.py --vanishing                       # numbers below float32's normal range: kept, or 0
 
 Every library runs in a worker process of its own interpreter; in each round every cell of every library takes one turn,
-so that a busy moment of the machine falls on all alike. Figures are medians over rounds. All keep the memory that
-a pass gives back for the next one, as runs of seqlab do; with --returned the C library may give it back to the system.
+so that a busy moment of the machine falls on all alike; of the two passes of a turn the second counts. Figures are
+medians over rounds. All keep the memory that a pass gives back for the next one, as runs of seqlab do; with --returned
+the C library may give it back to the system.
 """
 
 from __future__ import annotations
