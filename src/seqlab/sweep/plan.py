@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import shlex
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from seqlab.training.request import Request
 
 PLANS_FOLDER = "sweeps"
+#: Configs that can be composed in the time that torch takes to import; both take longer on a slower machine.
+COMPOSED_MEANWHILE = 32
 
 
 @dataclass(frozen=True)
@@ -95,26 +96,17 @@ def _requests(asked: Sequence[tuple[list[str], str]], aside: bool) -> list[Reque
 
 
 def _composed_meanwhile(asked: Sequence[tuple[list[str], str]]) -> list[DictConfig]:
-    """Compose the first jobs' configs, as many as the server's start leaves time for: checking them needs torch.
+    """Compose the first jobs' configs while the server imports torch, which only their check needs.
 
     It ends at the first that can't be composed; who checks it says why.
     """
     from seqlab.training.request import compose_config
 
-    waiting = threading.Thread(target=lambda: Child.start(_nothing, 0, {}).result())
-    waiting.start()
     composed: list[DictConfig] = []
     with contextlib.suppress(SeqlabError, HydraException, OmegaConfBaseException):
-        for overrides, _ in asked:
-            if not waiting.is_alive():
-                break
+        for overrides, _ in asked[:COMPOSED_MEANWHILE]:
             composed.append(compose_config(overrides))
-    waiting.join()
     return composed
-
-
-def _nothing() -> None:
-    """What a child does that only shows that it could be started."""
 
 
 def _settled(composed: Sequence[Request | SeqlabError]) -> list[Request]:
